@@ -1,0 +1,122 @@
+"""Names, file positions and channel order of the Sentinel-1 and Sentinel-2 bands.
+
+The one channel order of this package is the order of :data:`BANDS`: the 13 bands of
+Sentinel-2 as they lie in the files, then VV and VH. ``torchgeo.datasets.SEN12MS``
+has VV and VH first; :class:`~dfc2020_geo.transforms.SelectBands` brings such samples
+into this order.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Sensor = Literal['s1', 's2']
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One channel of a Sentinel GeoTIFF.
+
+    Attributes:
+        name: The band's usual name, for example ``'B04'`` or ``'VV'``.
+        sensor: ``'s1'`` or ``'s2'``.
+        file_index: Position in the sensor's file, counted from 1 as GDAL does.
+        gsd: Native ground sampling distance in metres.
+    """
+
+    name: str
+    sensor: Sensor
+    file_index: int
+    gsd: int
+
+
+_S2_GSD = {
+    'B01': 60,
+    'B02': 10,
+    'B03': 10,
+    'B04': 10,
+    'B05': 20,
+    'B06': 20,
+    'B07': 20,
+    'B08': 10,
+    'B8A': 20,
+    'B09': 60,
+    'B10': 60,
+    'B11': 20,
+    'B12': 20,
+}
+
+#: Every band by name, in channel order.
+BANDS: dict[str, Band] = {
+    band.name: band
+    for band in (
+        *(Band(n, 's2', i, gsd) for i, (n, gsd) in enumerate(_S2_GSD.items(), 1)),
+        *(Band(name, 's1', i, 10) for i, name in enumerate(('VV', 'VH'), 1)),
+    )
+}
+
+
+def _band_set(sensor: Sensor, gsd: int | None = None) -> tuple[str, ...]:
+    bands = (band for band in BANDS.values() if band.sensor == sensor)
+    return tuple(band.name for band in bands if gsd in (None, band.gsd))
+
+
+#: Band names by the name of their set.
+BAND_SETS: dict[str, tuple[str, ...]] = {
+    's1': _band_set('s1'),
+    's2-10m': _band_set('s2', 10),
+    's2-20m': _band_set('s2', 20),
+    's2-60m': _band_set('s2', 60),
+    's2': _band_set('s2'),
+}
+
+#: Number of bands in a file of each sensor.
+FILE_BANDS: dict[Sensor, int] = {
+    's1': len(BAND_SETS['s1']),
+    's2': len(BAND_SETS['s2']),
+}
+
+#: The bands that make a true-colour picture, as red, green and blue.
+RGB_BANDS = ('B04', 'B03', 'B02')
+
+
+def select_bands(names: Iterable[str]) -> tuple[Band, ...]:
+    """Resolve band and band-set names to bands in channel order.
+
+    The order and repetition of *names* do not matter, so equal selections always
+    give equal channels.
+
+    Args:
+        names: Names from :data:`BANDS` or :data:`BAND_SETS`, for example
+            ``['s2-10m', 'B11', 's1']``.
+
+    Returns:
+        The selected bands, without repeats, in the order of :data:`BANDS`.
+
+    Raises:
+        ValueError: If *names* is empty or contains an unknown name.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    unknown = [n for n in names if n not in BANDS and n not in BAND_SETS]
+    if unknown or not names:
+        raise ValueError(
+            f'Expected one or more of the bands {", ".join(BANDS)} or band sets '
+            f'{", ".join(BAND_SETS)}, got {unknown or names}.'
+        )
+    selected = {band for n in names for band in BAND_SETS.get(n, (n,))}
+    return tuple(band for band in BANDS.values() if band.name in selected)
+
+
+def band_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Resolve band and band-set names to band names in channel order.
+
+    Args:
+        names: As for :func:`select_bands`.
+
+    Returns:
+        Each selected band's name, in channel order.
+
+    Raises:
+        ValueError: As :func:`select_bands`.
+    """
+    return tuple(band.name for band in select_bands(names))

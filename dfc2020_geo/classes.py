@@ -1,0 +1,189 @@
+"""Land cover classes: codes in files, indices in models, names and colours.
+
+DFC2020 codes and the table from IGBP follow the IEEE GRSS Data Fusion Contest 2020
+(https://doi.org/10.21227/rha7-m332); colours are those of the MODIS IGBP legend.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+Source = Literal['igbp', 'dfc2020']
+
+#: Index of a pixel that neither losses nor scores count.
+IGNORE_INDEX = 255
+
+#: Code of a pixel without data in files of DFC2020 codes.
+NODATA_CODE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LandCover:
+    """One land cover class of the DFC2020 legend.
+
+    Attributes:
+        code: The class's number in files.
+        name: The class's name for people.
+        color: Red, green and blue, 0 to 255.
+    """
+
+    code: int
+    name: str
+    color: tuple[int, int, int]
+
+
+#: The ten classes of the contest's legend, by code.
+DFC2020_CLASSES: dict[int, LandCover] = {
+    land_cover.code: land_cover
+    for land_cover in (
+        LandCover(1, 'Forest', (0x00, 0x99, 0x00)),
+        LandCover(2, 'Shrubland', (0xC6, 0xB0, 0x44)),
+        LandCover(3, 'Savanna', (0xFB, 0xFF, 0x13)),
+        LandCover(4, 'Grassland', (0xB6, 0xFF, 0x05)),
+        LandCover(5, 'Wetland', (0x27, 0xFF, 0x87)),
+        LandCover(6, 'Cropland', (0xC2, 0x4F, 0x44)),
+        LandCover(7, 'Urban/Built-up', (0xA5, 0xA5, 0xA5)),
+        LandCover(8, 'Snow/Ice', (0x69, 0xFF, 0xF8)),
+        LandCover(9, 'Barren', (0xF9, 0xFF, 0xA4)),
+        LandCover(10, 'Water', (0x1C, 0x0D, 0xFF)),
+    )
+}
+
+#: DFC2020 code of each IGBP code 0 to 17 (0 and 255, the MODIS fill, have none).
+IGBP_TO_DFC2020 = (0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10)
+_IGBP_FILL = 255
+
+#: Bigger than any code or index, and no code or index: marks what is not in a table.
+_UNKNOWN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScheme:
+    """The ordered classes that a model tells apart.
+
+    Codes of classes outside the scheme are encoded as :data:`IGNORE_INDEX`.
+
+    Attributes:
+        name: The name under which :data:`SCHEMES` holds it.
+        classes: The classes; a class's position is its index.
+    """
+
+    name: str
+    classes: tuple[LandCover, ...]
+
+    def __len__(self) -> int:
+        """Return the number of classes."""
+        return len(self.classes)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes, in index order."""
+        return [land_cover.name for land_cover in self.classes]
+
+    def encode[Codes: Any](self, codes: Codes, source: Source) -> Codes:
+        """Turn the codes of a file into class indices.
+
+        Args:
+            codes: Array or tensor of any integer type and any shape.
+            source: The legend of *codes*. Without data are 0 and 255 of
+                ``'igbp'`` and 0 of ``'dfc2020'``.
+
+        Returns:
+            Indices of the same shape and kind, uint8 in an array and int64 in a
+            tensor; :data:`IGNORE_INDEX` where there is no class of this scheme.
+
+        Raises:
+            ValueError: If a code is not in the legend, or codes are not integers.
+        """
+        return _look_up(_encoding(self, source), codes, f'{source} codes')
+
+    def decode[Indices: Any](self, indices: Indices) -> Indices:
+        """Turn class indices into the codes of a class map.
+
+        Args:
+            indices: Array or tensor of any integer type and any shape.
+
+        Returns:
+            DFC2020 codes of the same shape and kind, uint8;
+            :data:`NODATA_CODE` where the index is :data:`IGNORE_INDEX`.
+
+        Raises:
+            ValueError: If an index is not in the scheme, or is not an integer.
+        """
+        codes = _look_up(_decoding(self), indices, f'indices of {self.name}')
+        return codes.astype(np.uint8) if isinstance(codes, np.ndarray) else codes.byte()
+
+
+@cache
+def _encoding(scheme: ClassScheme, source: Source) -> np.ndarray:
+    index = {land_cover.code: i for i, land_cover in enumerate(scheme.classes)}
+    dfc2020 = {code: index.get(code, IGNORE_INDEX) for code in DFC2020_CLASSES}
+    dfc2020[NODATA_CODE] = IGNORE_INDEX
+    if source == 'dfc2020':
+        return _table(dfc2020)
+    igbp = {code: dfc2020[dfc] for code, dfc in enumerate(IGBP_TO_DFC2020)}
+    return _table(igbp | {_IGBP_FILL: IGNORE_INDEX})
+
+
+@cache
+def _decoding(scheme: ClassScheme) -> np.ndarray:
+    codes = {i: land_cover.code for i, land_cover in enumerate(scheme.classes)}
+    return _table(codes | {IGNORE_INDEX: NODATA_CODE})
+
+
+def _table(entries: dict[int, int]) -> np.ndarray:
+    table = np.full(256, _UNKNOWN, dtype=np.int64)
+    table[list(entries)] = list(entries.values())
+    return table
+
+
+def _look_up(table: np.ndarray, values: Any, meaning: str) -> Any:
+    """Look *values* up in *table*; tensors work as well, without importing torch."""
+    is_array = isinstance(values, np.ndarray)
+    wide = values.astype(np.int64) if is_array else values.long()
+    if values.dtype.kind not in 'iu' if is_array else values.is_floating_point():
+        raise ValueError(f'Expected {meaning} of an integer type, got {values.dtype}.')
+    outside = (wide < 0) | (wide >= len(table))
+    entries = table if is_array else wide.new_tensor(table.tolist())
+    result = entries[wide.clip(0, len(table) - 1)]
+    unknown = outside | (result == _UNKNOWN)
+    if unknown.any():
+        found = sorted(set(wide[unknown].tolist()))
+        known = [i for i, entry in enumerate(table) if entry != _UNKNOWN]
+        raise ValueError(f'Expected {meaning} among {known}, got {found[:10]}.')
+    return result.astype(np.uint8) if is_array else result
+
+
+#: Every class scheme by name.
+SCHEMES: dict[str, ClassScheme] = {
+    name: ClassScheme(
+        name,
+        tuple(c for code, c in DFC2020_CLASSES.items() if code not in absent),
+    )
+    for name, absent in {
+        'dfc2020': (),
+        'dfc2020-no-savanna': (3,),
+        'dfc2020-contest': (3, 8),
+    }.items()
+}
+
+
+def get_scheme(name: str) -> ClassScheme:
+    """Return a class scheme by name.
+
+    Args:
+        name: One of the names in :data:`SCHEMES`.
+
+    Returns:
+        The scheme: ``dfc2020`` has all ten classes, ``dfc2020-no-savanna`` the nine
+        that the 2020 baseline trained, ``dfc2020-contest`` the eight that occur in
+        the contest's truth.
+
+    Raises:
+        ValueError: If there is no such scheme.
+    """
+    if name not in SCHEMES:
+        raise ValueError(f"Expected a class scheme of {tuple(SCHEMES)}, got '{name}'.")
+    return SCHEMES[name]

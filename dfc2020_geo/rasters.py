@@ -1,0 +1,153 @@
+"""Reading bands and writing class maps: the only module that opens rasters."""
+
+import json
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.shutil import copy
+
+from .classes import DFC2020_CLASSES, NODATA_CODE
+
+
+@contextmanager
+def _open(path: Path | str) -> Iterator[DatasetReader]:
+    """Open a raster; whatever fails while it is open names its path."""
+    try:
+        with warnings.catch_warnings():
+            # DFC2020 has no georeferencing, by design of the contest.
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            with rasterio.open(path) as raster:
+                yield raster
+    except RasterioError as error:
+        reason = error.__cause__ or error
+        raise RuntimeError(
+            f'Expected a readable raster, got a damaged or missing one: {path} '
+            f'({reason}); fetch or extract this file again.'
+        ) from error
+
+
+def read_bands(
+    path: Path | str, indexes: Sequence[int], num_bands: int | None = None
+) -> np.ndarray:
+    """Read some bands of a raster in the file's own type.
+
+    Args:
+        path: File to read.
+        indexes: Positions of the bands, counted from 1.
+        num_bands: Number of bands that the file must have, if that is known.
+
+    Returns:
+        Array of shape ``(len(indexes), H, W)``.
+
+    Raises:
+        RuntimeError: If the file cannot be read or has another number of bands;
+            the message names it.
+    """
+    with _open(path) as raster:
+        expected = max(indexes) if num_bands is None else num_bands
+        if raster.count != expected and (num_bands or raster.count < expected):
+            raise RuntimeError(
+                f'Expected {expected} bands, got {raster.count} in {path}.'
+            )
+        return raster.read(list(indexes))
+
+
+def write_class_map(path: Path | str, codes: np.ndarray, like: Path | str) -> None:
+    """Write a GeoTIFF of DFC2020 codes that opens with its colours and class names.
+
+    The palette is in the file, the class names are its ``classes`` tag (JSON, name by
+    code) and, in the ``.aux.xml`` beside it, the category names that GDAL and QGIS
+    show. A file appears under its name only when it is complete.
+
+    Args:
+        path: File to write; its folder must exist.
+        codes: DFC2020 codes of shape ``(H, W)``, uint8, 0 without data.
+        like: Raster of the same size, whose CRS and transform the map takes.
+    """
+    names = {code: c.name for code, c in DFC2020_CLASSES.items()}
+    profile = _profile(codes[None], like) | {'nodata': NODATA_CODE}
+    with MemoryFile() as memory:
+        with _quiet(), memory.open(**profile) as raster:
+            raster.write(codes, 1)
+            raster.write_colormap(
+                1, {code: c.color for code, c in DFC2020_CLASSES.items()}
+            )
+            raster.update_tags(classes=json.dumps(names))
+        _copy_atomically(_with_categories(memory.name, names), path)
+
+
+def write_probabilities(
+    path: Path | str, probabilities: np.ndarray, labels: Sequence[str], like: Path | str
+) -> None:
+    """Write class probabilities as a GeoTIFF with one named band per class.
+
+    Args:
+        path: File to write; its folder must exist.
+        probabilities: Array of shape ``(num_classes, H, W)``, float, NaN without data.
+        labels: Name of each class.
+        like: Raster of the same size, whose CRS and transform the file takes.
+    """
+    profile = _profile(probabilities.astype(np.float32), like) | {'nodata': np.nan}
+    with MemoryFile() as memory:
+        with _quiet(), memory.open(**profile) as raster:
+            raster.write(probabilities.astype(np.float32))
+            raster.descriptions = tuple(labels)
+        _copy_atomically(memory.name, path)
+
+
+def _profile(image: np.ndarray, like: Path | str) -> dict[str, object]:
+    with _open(like) as raster:
+        crs, transform = raster.crs, raster.transform
+        if raster.shape != image.shape[1:]:
+            raise RuntimeError(
+                f'Expected a map of {raster.shape} pixels like {like}, '
+                f'got {image.shape[1:]}.'
+            )
+    count, height, width = image.shape
+    return {
+        'driver': 'GTiff',
+        'count': count,
+        'height': height,
+        'width': width,
+        'dtype': image.dtype,
+        'crs': crs,
+        'transform': transform,
+        'compress': 'deflate',
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        yield
+
+
+def _with_categories(source: str, names: dict[int, str]) -> str:
+    """Describe a raster as a VRT that adds category names, which rasterio cannot."""
+    with MemoryFile(ext='.vrt') as memory:
+        copy(source, memory.name, driver='VRT')
+        text = memory.read().decode()
+    categories = (names.get(code, '') for code in range(max(names) + 1))
+    items = ''.join(f'<Category>{escape(name)}</Category>' for name in categories)
+    names_xml = f'<CategoryNames>{items}</CategoryNames>'
+    return text.replace('<ColorTable>', f'{names_xml}<ColorTable>', 1)
+
+
+def _copy_atomically(source: str, path: Path | str) -> None:
+    """Copy a raster with its sidecar; a killed process leaves no half file."""
+    unfinished = f'{path}.unfinished'
+    with _quiet():
+        copy(source, unfinished, driver='GTiff', compress='deflate')
+    sidecar = '.aux.xml'
+    if os.path.exists(unfinished + sidecar):
+        os.replace(unfinished + sidecar, f'{path}{sidecar}')
+    os.replace(unfinished, path)
