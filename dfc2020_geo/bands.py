@@ -71,16 +71,13 @@ BAND_SETS: dict[str, tuple[str, ...]] = {
 }
 
 #: Number of bands in a file of each sensor.
-FILE_BANDS: dict[Sensor, int] = {
-    's1': len(BAND_SETS['s1']),
-    's2': len(BAND_SETS['s2']),
-}
+FILE_BANDS: dict[Sensor, int] = {'s1': len(BAND_SETS['s1']), 's2': len(BAND_SETS['s2'])}
 
 #: The bands that make a true-colour picture, as red, green and blue.
 RGB_BANDS = ('B04', 'B03', 'B02')
 
 
-def select_bands(names: Iterable[str]) -> tuple[Band, ...]:
+def select_bands(names: Iterable[str | Band]) -> tuple[Band, ...]:
     """Resolve band and band-set names to bands in channel order.
 
     The order and repetition of *names* do not matter, so equal selections always
@@ -88,7 +85,7 @@ def select_bands(names: Iterable[str]) -> tuple[Band, ...]:
 
     Args:
         names: Names from :data:`BANDS` or :data:`BAND_SETS`, for example
-            ``['s2-10m', 'B11', 's1']``.
+            ``['s2-10m', 'B11', 's1']``; bands themselves will do as well.
 
     Returns:
         The selected bands, without repeats, in the order of :data:`BANDS`.
@@ -96,7 +93,8 @@ def select_bands(names: Iterable[str]) -> tuple[Band, ...]:
     Raises:
         ValueError: If *names* is empty or contains an unknown name.
     """
-    names = [names] if isinstance(names, str) else list(names)
+    names = [names] if isinstance(names, str) else names
+    names = [n.name if isinstance(n, Band) else n for n in names]
     unknown = [n for n in names if n not in BANDS and n not in BAND_SETS]
     if unknown or not names:
         raise ValueError(
@@ -107,7 +105,7 @@ def select_bands(names: Iterable[str]) -> tuple[Band, ...]:
     return tuple(band for band in BANDS.values() if band.name in selected)
 
 
-def band_names(names: Iterable[str]) -> tuple[str, ...]:
+def band_names(names: Iterable[str | Band]) -> tuple[str, ...]:
     """Resolve band and band-set names to band names in channel order.
 
     Args:
