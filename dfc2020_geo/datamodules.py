@@ -1,0 +1,216 @@
+"""Datamodules: which set serves which stage, and its batches on the device."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, default_collate
+from torchgeo.datamodules import NonGeoDataModule
+
+from .classes import IGNORE_INDEX
+from .contract import data_contract
+from .datasets import DFC2020Patches, PatchDataset, SEN12MSPatches, UnlabeledPatches
+from .preparation import PrepareBatch
+from .transforms import NaN, valid_pixels, value_ranges
+
+Sample = dict[str, Tensor]
+
+_SPLITS = {
+    'fit': ('train', 'val'),
+    'validate': ('val',),
+    'test': ('test',),
+    'predict': ('predict',),
+}
+
+
+def _named(
+    prefix: str, dataset: type[PatchDataset], splits: Sequence[str]
+) -> dict[str, Callable[..., PatchDataset]]:
+    return {
+        f'{prefix}_{split.replace("-", "_")}': partial(dataset, split=split)
+        for split in splits
+    }
+
+
+#: Every set that can serve a stage, by name.
+SETS: dict[str, Callable[..., PatchDataset]] = {
+    **_named('sen12ms', SEN12MSPatches, SEN12MSPatches.splits),
+    **_named('dfc2020', DFC2020Patches, DFC2020Patches.splits),
+    'unlabeled': UnlabeledPatches,
+}
+
+
+class LandCoverDataModule(NonGeoDataModule):
+    """Train, validate, test and predict on named sets of Sentinel patches.
+
+    Images leave the datasets in file units; on the device they are scaled to
+    ``[0, 1]`` and, in training, augmented together with their masks. The attributes
+    ``mean`` and ``std`` are such that torchgeo's ``Denormalize`` undoes the scaling.
+    """
+
+    def __init__(
+        self,
+        train: str = 'sen12ms_train',
+        val: str = 'dfc2020_val',
+        test: str = 'dfc2020_test',
+        predict: str = 'unlabeled',
+        sen12ms_root: Path | str = 'data/sen12ms',
+        dfc2020_root: Path | str = 'data/dfc2020',
+        unlabeled_root: Path | str = 'data/unlabeled',
+        cities: Sequence[str] | None = None,
+        bands: Sequence[str] = ('s2-10m', 's2-20m', 's1'),
+        scheme: str = 'dfc2020',
+        nan: NaN = 'lowest',
+        augmentations: Sequence[nn.Module] | None = None,
+        batch_size: int = 32,
+        num_workers: int | None = None,
+    ) -> None:
+        """Initialize a new LandCoverDataModule instance.
+
+        Args:
+            train: Name of the set in :data:`SETS` that serves training.
+            val: Name of the set that serves validation.
+            test: Name of the set that serves testing.
+            predict: Name of the set that serves prediction.
+            sen12ms_root: Directory of SEN12MS.
+            dfc2020_root: Directory of DFC2020, in any of its packagings.
+            unlabeled_root: Directory with ``s2`` and ``s1`` folders of TIFFs.
+            cities: Cities of the set ``dfc2020_all``, if not all.
+            bands: Bands to read, as names of bands or band sets.
+            scheme: Name of the class scheme.
+            nan: What NaN becomes in scaling, see
+                :class:`~dfc2020_geo.transforms.ScaleBands`. Unless ``'baseline'``,
+                pixels without any valid input are ignored in training and marked in
+                prediction.
+            augmentations: kornia operations for training, applied to images and masks
+                in this order.
+            batch_size: Number of patches in a batch.
+            num_workers: Number of worker processes that load patches; by default one
+                for each core, but no more than four.
+
+        Raises:
+            ValueError: If a name is unknown or an augmentation unfit for masks.
+        """
+        if num_workers is None:
+            num_workers = min(4, os.cpu_count() or 1)
+        super().__init__(PatchDataset, batch_size, num_workers)
+        self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
+        for split, name in self.sets.items():
+            if name not in SETS:
+                raise ValueError(
+                    f"Expected {split} to be a set of {tuple(SETS)}, got '{name}'."
+                )
+        self.roots = {
+            'sen12ms': sen12ms_root,
+            'dfc2020': dfc2020_root,
+            'unlabeled': unlabeled_root,
+        }
+        self.bands, self.scheme, self.nan = bands, scheme, nan
+        self.cities = cities
+        self.contract = data_contract(bands, scheme, nan)
+        low, high = value_ranges(bands)
+        self.mean, self.std = low, high - low
+        self.aug = PrepareBatch(bands, nan)
+        self.train_aug = PrepareBatch(bands, nan, augmentations or ())
+        self.collate_fn = _collate
+
+    def setup(self, stage: str) -> None:
+        """Set up the sets of a stage.
+
+        Args:
+            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
+
+        Raises:
+            DatasetNotFoundError: If a set's root is empty or missing.
+            ValueError: If a stage that needs labels is served by a set without.
+        """
+        for split in _SPLITS[str(getattr(stage, 'value', stage))]:
+            name = self.sets[split]
+            if name == 'unlabeled' and split != 'predict':
+                raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")
+            setattr(self, f'{split}_dataset', self._build(name))
+
+    def _build(self, name: str) -> PatchDataset:
+        arguments: dict[str, Any] = {
+            'root': self.roots[name.partition('_')[0]],
+            'bands': self.bands,
+            'scheme': self.scheme,
+        }
+        if name == 'dfc2020_all':
+            arguments['cities'] = self.cities
+        return SETS[name](**arguments)
+
+    def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
+        """Load each patch of a set once an epoch, but for a remainder of one.
+
+        A batch of one patch cannot be normalised by networks that pool to one pixel.
+        In evaluation by several processes, the set is filled up to equal shares with
+        patches whose pixels are all ignored, so none is scored twice.
+        """
+        dataset = self._valid_attribute(f'{split}_dataset', 'dataset')
+        num_processes = self.trainer.world_size if self.trainer else 1
+        if split in ('val', 'test') and len(dataset) % num_processes:
+            dataset = _FilledUp(dataset, num_processes)
+        share = -(-len(dataset) // num_processes)
+        remainder_of_one = share > self.batch_size and share % self.batch_size == 1
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            shuffle=split == 'train',
+            num_workers=self.num_workers,
+            collate_fn=self.collate_fn,
+            drop_last=split == 'train' and remainder_of_one,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Scale and augment a batch on its device, and mark pixels without data.
+
+        Args:
+            batch: ``'image'`` of shape ``(B, C, H, W)`` in file units and perhaps
+                ``'mask'`` of shape ``(B, H, W)``.
+            dataloader_idx: Position of the batch's dataloader.
+
+        Returns:
+            The batch with scaled images; in prediction with ``'valid'`` of shape
+            ``(B, H, W)``, bool, unless NaN becomes what it was in 2020.
+        """
+        if self.nan != 'baseline' and self.trainer:
+            valid = valid_pixels(batch['image'])
+            if self.trainer.training:
+                batch = batch | {'mask': batch['mask'].where(valid, IGNORE_INDEX)}
+            elif self.trainer.predicting:
+                batch = batch | {'valid': valid}
+        return super().on_after_batch_transfer(batch, dataloader_idx)
+
+
+class _FilledUp(Dataset[Sample]):
+    """A set filled up to a multiple with copies that are ignored everywhere."""
+
+    def __init__(self, dataset: PatchDataset, multiple: int) -> None:
+        self.dataset = dataset
+        self.length = -(-len(dataset) // multiple) * multiple
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        if index < len(self.dataset):
+            return self.dataset[index]
+        sample = self.dataset[0]
+        return sample | {'mask': torch.full_like(sample['mask'], IGNORE_INDEX)}
+
+
+def _collate(samples: list[Sample]) -> Sample:
+    sizes = {tuple(sample['image'].shape[1:]) for sample in samples}
+    if len(sizes) > 1:
+        raise ValueError(
+            f'Expected patches of one size in a batch, got {sorted(sizes)} pixels; '
+            'set --data.batch_size 1, or keep sizes in directories of their own.'
+        )
+    return default_collate(samples)

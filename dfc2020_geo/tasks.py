@@ -1,0 +1,292 @@
+"""Tasks: a network with its loss, scores and optimiser."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchgeo.tasks import SemanticSegmentation
+from torchvision.models._api import WeightsEnum
+
+from .classes import IGNORE_INDEX, get_scheme
+from .contract import (
+    CONTRACT_KEY,
+    NETWORK_FACTS,
+    data_contract,
+    find_conflict,
+    versions,
+)
+from .losses import build_loss
+from .metrics import SegmentationScores
+from .optimizers import describe_optimizer, parameter_groups
+from .transforms import NaN
+
+Batch = dict[str, Tensor]
+
+
+class LandCoverSegmentation(SemanticSegmentation):
+    """Semantic segmentation whose input and output are named, not counted.
+
+    What the bands of the input are and what the classes of the output mean is saved
+    with the weights, so a checkpoint alone says what it reads and what it predicts.
+    Networks, backbones and pretrained weights are those of torchgeo. Images of any
+    height and width are padded to what the network takes, and the answer is cut back.
+    """
+
+    monitor, mode = 'val_AA', 'max'
+
+    #: Whether :meth:`predict_step` returns probabilities as well; callbacks that
+    #: need them set it.
+    return_probabilities = False
+
+    def __init__(
+        self,
+        bands: Sequence[str] = ('s2-10m', 's2-20m', 's1'),
+        scheme: str = 'dfc2020',
+        nan: NaN = 'lowest',
+        model: Literal[
+            'unet', 'deeplabv3+', 'fcn', 'upernet', 'segformer', 'dpt'
+        ] = 'unet',
+        backbone: str = 'resnet50',
+        weights: WeightsEnum | str | bool | None = None,
+        num_filters: int = 3,
+        loss: Literal['ce', 'jaccard', 'focal', 'dice'] = 'ce',
+        class_weights: Sequence[float] | None = None,
+        lr: float = 1e-3,
+        backbone_lr: float | None = None,
+        optimizer: OptimizerCallable | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_interval: Literal['epoch', 'step'] = 'epoch',
+        patience: int = 10,
+        freeze_backbone: bool = False,
+        freeze_decoder: bool = False,
+    ) -> None:
+        """Initialize a new LandCoverSegmentation instance.
+
+        Args:
+            bands: Bands that the network reads, as names of bands or band sets.
+            scheme: Name of the class scheme that it predicts.
+            nan: What NaN becomes in scaling, see
+                :class:`~dfc2020_geo.transforms.ScaleBands`.
+            model: Name of the network.
+            backbone: Name of the timm or smp backbone.
+            weights: Initial weights of the backbone, as in torchgeo: a weight enum or
+                its name, True for ImageNet, None for random ones, or a file.
+            num_filters: Number of filters, for ``model='fcn'`` only.
+            loss: Name of the loss. Each leaves ignored pixels out and is 0 for a
+                batch that has no others.
+            class_weights: Weight of each class of the scheme, with ``loss='ce'`` only.
+            lr: Learning rate.
+            backbone_lr: Learning rate of the backbone, if not *lr*.
+            optimizer: Makes the optimiser of the parameter groups, which hold the
+                learning rates; AdamW if None.
+            lr_scheduler: Makes the scheduler of the optimiser;
+                :class:`~torch.optim.lr_scheduler.ReduceLROnPlateau` if None.
+            lr_interval: Whether the scheduler steps each epoch or each batch.
+            patience: Epochs without a better :attr:`monitor` before the default
+                scheduler lowers the rate.
+            freeze_backbone: Train the decoder and head alone.
+            freeze_decoder: Train the head (and backbone) alone.
+
+        Raises:
+            ValueError: If a band, the scheme or the loss is unknown.
+        """
+        self.scheme = get_scheme(scheme)
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.facts = data_contract(bands, scheme, nan)
+        super().__init__(
+            model=model,
+            backbone=backbone,
+            weights=weights,
+            num_filters=num_filters,
+            lr=lr,
+            patience=patience,
+            freeze_backbone=freeze_backbone,
+            freeze_decoder=freeze_decoder,
+        )
+
+    @property
+    def contract(self) -> dict[str, Any]:
+        """The facts that a checkpoint of this task fixes."""
+        return self.facts | {name: self.hparams[name] for name in NETWORK_FACTS}
+
+    def configure_models(self) -> None:
+        """Initialize the network."""
+        # LightningCLI records the arguments of this class only, so what the base
+        # class reads of its own is set here, from the facts.
+        self.hparams.update(
+            task='multiclass',
+            in_channels=len(self.facts['bands']),
+            num_classes=len(self.scheme),
+            num_labels=None,
+            labels=self.scheme.labels,
+            ignore_index=IGNORE_INDEX,
+        )
+        super().configure_models()
+
+    def configure_losses(self) -> None:
+        """Initialize the loss."""
+        self.criterion = build_loss(self.hparams['loss'], self.hparams['class_weights'])
+
+    def configure_metrics(self) -> None:
+        """Initialize one confusion matrix for each stage that is scored."""
+        for stage in ('val', 'test'):
+            scores = SegmentationScores(
+                len(self.scheme), self.scheme.labels, prefix=f'{stage}_'
+            )
+            setattr(self, f'{stage}_metrics', scores)
+
+    def configure_optimizers(self) -> Any:
+        """Initialize the optimiser and the learning rate scheduler."""
+        optimizer = self._make_optimizer()
+        if self.lr_scheduler is None:
+            scheduler: Any = ReduceLROnPlateau(
+                optimizer, mode=self.mode, patience=self.hparams['patience']
+            )
+        else:
+            scheduler = self.lr_scheduler(optimizer)
+        plan = {
+            'scheduler': scheduler,
+            'interval': self.hparams['lr_interval'],
+            'monitor': getattr(scheduler, 'monitor', self.monitor),
+            # Training without validation is fine: the rate stays as it is.
+            'strict': False,
+        }
+        return {'optimizer': optimizer, 'lr_scheduler': plan}
+
+    def _make_optimizer(self) -> Optimizer:
+        groups = parameter_groups(
+            self.model, self.hparams['lr'], self.hparams['backbone_lr']
+        )
+        return (self.optimizer or AdamW)(groups)
+
+    def setup(self, stage: str) -> None:
+        """Compare the facts of this task with those of the datamodule."""
+        theirs = getattr(getattr(self.trainer, 'datamodule', None), 'contract', {})
+        if conflict := find_conflict(self.contract, theirs):
+            name, value, other = conflict
+            raise ValueError(
+                f'Expected the same {name} under model and data, '
+                f'got model.{name}={value} and data.{name}={other}.'
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the logits of images of any size.
+
+        Args:
+            x: Scaled images of shape ``(B, C, H, W)``.
+
+        Returns:
+            Logits of shape ``(B, num_classes, H, W)``.
+        """
+        height, width = x.shape[-2:]
+        stride = 1
+        if getattr(self.model, 'requires_divisible_input_shape', True):
+            stride = getattr(getattr(self.model, 'encoder', None), 'output_stride', 1)
+        padding = (0, -width % stride, 0, -height % stride)
+        if any(padding):
+            x = functional.pad(x, padding, mode='replicate')
+        return super().forward(x)[..., :height, :width]
+
+    def training_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Compute the training loss, and no scores: they would cost a third of a step.
+
+        Args:
+            batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and ``'mask'`` of
+                shape ``(B, H, W)``, int64 class indices.
+            batch_idx: Position of the batch in the epoch.
+            dataloader_idx: Position of its dataloader.
+
+        Returns:
+            The loss, a scalar.
+        """
+        loss = self.criterion(self(batch['image']), batch['mask'])
+        batch_size = len(batch['image'])
+        self.log('train_loss', loss, batch_size=batch_size, prog_bar=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log nothing: training is not scored."""
+
+    def predict_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor | None]:
+        """Predict the classes of a batch.
+
+        Args:
+            batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and perhaps
+                ``'valid'`` of shape ``(B, H, W)``, False where there is no data.
+            batch_idx: Position of the batch in the epoch.
+            dataloader_idx: Position of its dataloader.
+
+        Returns:
+            torchgeo's ``'bounds'``, ``'transform'`` and ``'probabilities'`` of shape
+            ``(B, num_classes, H, W)``, None unless :attr:`return_probabilities`, and
+            ``'prediction'`` of shape ``(B, H, W)``, uint8 class indices,
+            :data:`~dfc2020_geo.classes.IGNORE_INDEX` without data.
+        """
+        logits = self(batch['image'])
+        prediction = logits.max(dim=1).indices.byte()
+        if 'valid' in batch:
+            prediction = prediction.where(batch['valid'], IGNORE_INDEX)
+        return {
+            'prediction': prediction,
+            'probabilities': logits.softmax(1) if self.return_probabilities else None,
+            'bounds': batch.get('bounds'),
+            'transform': batch.get('transform'),
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the arguments of this class alone, as plain values, and the facts.
+
+        Both LightningCLI and torchgeo's hand each saved hyperparameter to the
+        constructor and read the checkpoint with ``weights_only``.
+        """
+        arguments = inspect.signature(type(self).__init__).parameters
+        kept = {
+            name: _plain(value)
+            for name, value in checkpoint['hyper_parameters'].items()
+            if name == '_instantiator' or (name in arguments and not callable(value))
+        }
+        path = f'{type(self).__module__}.{type(self).__qualname__}'
+        checkpoint['hyper_parameters'] = kept | {'_class_path': path}
+        facts = self.contract | {'versions': versions()}
+        checkpoint[CONTRACT_KEY] = facts | {'resume': self._resume_facts()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the weights of another network, and another optimiser for resuming."""
+        theirs = dict(checkpoint.get(CONTRACT_KEY, {}))
+        resume = theirs.pop('resume', {})
+        if conflict := find_conflict(self.contract, theirs):
+            name, value, other = conflict
+            raise ValueError(
+                f'Expected {name}={other} as in the checkpoint, got {value}; '
+                'leave it out, or train another network.'
+            )
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if conflict := find_conflict(self._resume_facts(), resume):
+            name, value, other = conflict
+            raise ValueError(
+                f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
+                'restores the optimiser with its state and rate; leave the change out '
+                'to go on, or train anew without --ckpt_path.'
+            )
+
+    def _resume_facts(self) -> dict[str, Any]:
+        # torchgeo's CLI can put another optimiser in place of this task's.
+        if 'configure_optimizers' in self.__dict__:
+            return {}
+        return describe_optimizer(self._make_optimizer())
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
