@@ -1,0 +1,6 @@
+"""The command ``python -m dfc2020_geo``."""
+
+from .cli import main
+
+if __name__ == '__main__':
+    main()

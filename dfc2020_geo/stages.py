@@ -1,0 +1,179 @@
+"""The stages fit, validate, test and predict, as a LightningCLI."""
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import SaveConfigCallback as LightningSaveConfig
+from torchgeo.datamodules import BaseDataModule
+
+from .bands import band_names
+from .callbacks import ClassMapWriter, PreviewWriter, ScoreWriter
+from .contract import CONTRACT_KEY, NETWORK_FACTS, SHARED_FACTS, read_checkpoint
+from .datamodules import LandCoverDataModule
+from .statements import find_statement, read_statements, resolve_configs
+from .tasks import LandCoverSegmentation
+
+
+class SaveConfig(LightningSaveConfig):
+    """Save the settings of a run with its logs, under the name of its stage.
+
+    So the settings of a training are still there when the network is tested.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the settings, unless the run keeps no logs."""
+        self.config_filename = f'{trainer.state.fn.value}.yaml'
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
+class LandCoverCLI(LightningCLI):
+    """LightningCLI that states facts once and takes a checkpoint at its word.
+
+    Bands, class scheme and the treatment of NaN stand under ``data``; the model
+    follows. What a checkpoint says counts before defaults; configs and flags count
+    before the checkpoint, but cannot change what the network was trained for.
+    """
+
+    def __init__(self, args: Sequence[str] | None = None) -> None:
+        """Parse a command line, and run its stage.
+
+        Args:
+            args: Command line without the program; by default the program's own.
+
+        Raises:
+            ValueError: If settings contradict each other or the checkpoint.
+        """
+        _quieten_libraries()
+        self.args = resolve_configs(sys.argv[1:] if args is None else args)
+        self.statements = read_statements(self.args)
+        super().__init__(
+            model_class=LandCoverSegmentation,
+            datamodule_class=BaseDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            save_config_callback=SaveConfig,
+            auto_configure_optimizers=False,
+            args=self.args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the writers, and hand the data's facts to the model."""
+        parser.set_defaults(
+            {
+                'model': {'class_path': _path(LandCoverSegmentation)},
+                'data': {'class_path': _path(LandCoverDataModule)},
+            }
+        )
+        for name in SHARED_FACTS:
+            parser.link_arguments(f'data.init_args.{name}', f'model.init_args.{name}')
+        parser.add_lightning_class_args(ClassMapWriter, 'class_maps')
+        parser.add_lightning_class_args(PreviewWriter, 'previews')
+        parser.add_lightning_class_args(ScoreWriter, 'scores')
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line; with a checkpoint, on top of what that says."""
+        self._check_shared_facts()
+        self._check_lr()
+        self.config = parser.parse_args(args)
+        stage = self.config.subcommand
+        path = self.config[stage].get('ckpt_path')
+        if not path or str(path) in ('best', 'last', 'hpc', 'registry'):
+            return
+        checkpoint = read_checkpoint(path)
+        settings = json.dumps(_settings(checkpoint))
+        self.config = parser.parse_args([stage, '--config', settings, *args[1:]])
+        self._check_facts(checkpoint[CONTRACT_KEY], str(path))
+        # Its weights come from the checkpoint: nothing else is to be loaded.
+        self.config[stage].model.init_args.weights = None
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the checkpoint to :meth:`parse_arguments`.
+
+        Lightning would let its hyperparameters override configs and flags.
+        """
+
+    def _check_shared_facts(self) -> None:
+        """Refuse facts that stand under model and data with different values."""
+        for name in SHARED_FACTS:
+            model = find_statement(self.statements, f'model.{name}')
+            data = find_statement(self.statements, f'data.{name}')
+            if model is None or (data and _same(name, model.value, data.value)):
+                continue
+            stated = f'data.{name}={data.value} in {data.where}' if data else 'nothing'
+            raise ValueError(
+                f'Expected {name} under data alone, got model.{name}={model.value} in '
+                f'{model.where} and {stated}; leave model.{name} out.'
+            )
+
+    def _check_lr(self) -> None:
+        """Refuse a learning rate that the groups of parameters would override."""
+        if said := find_statement(self.statements, 'model.optimizer.lr'):
+            raise ValueError(
+                f'Expected the learning rate under model.lr, got '
+                f'model.optimizer.init_args.lr={said.value} in {said.where}.'
+            )
+
+    def _check_facts(self, contract: dict[str, Any], path: str) -> None:
+        """Refuse settings that would change what a checkpoint is."""
+        config = self.config[self.config.subcommand]
+        for group, names in (('data', SHARED_FACTS), ('model', NETWORK_FACTS)):
+            for name in names:
+                value = config[group].init_args.get(name)
+                if not _same(name, value, contract[name]):
+                    said = find_statement(self.statements, f'{group}.{name}')
+                    where = said.where if said else 'the defaults'
+                    raise ValueError(
+                        f'Expected {group}.{name}={contract[name]} as in the checkpoint '
+                        f'{path}, got {value} in {where}; leave it out, or take another '
+                        'checkpoint.'
+                    )
+
+    def predict(self, **kwargs: Any) -> None:
+        """Predict without keeping every prediction in memory."""
+        self.trainer.predict(**kwargs | {'return_predictions': False})
+
+    def test(self, **kwargs: Any) -> None:
+        """Test without a second table of the scores."""
+        self.trainer.test(**kwargs | {'verbose': False})
+
+    def validate(self, **kwargs: Any) -> None:
+        """Validate without a second table of the scores."""
+        self.trainer.validate(**kwargs | {'verbose': False})
+
+
+def _quieten_libraries() -> None:
+    """Leave out what libraries say of themselves and nobody can act on."""
+    # Lightning 2.6 with PyTorch 2.14: a deprecation between the two.
+    warnings.filterwarnings('ignore', message='`isinstance.treespec, LeafSpec.`')
+    # A checkpoint that is tested lies elsewhere than this run's would.
+    warnings.filterwarnings('ignore', message='The dirpath has changed')
+    for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch'):
+        logging.getLogger(name).addFilter(
+            lambda r: 'Tip: For seamless' not in str(r.msg)
+        )
+
+
+def _path(cls: type) -> str:
+    return f'{cls.__module__}.{cls.__qualname__}'
+
+
+def _same(name: str, one: Any, other: Any) -> bool:
+    return band_names(one) == band_names(other) if name == 'bands' else one == other
+
+
+def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says of data and model, in the form of a config."""
+    arguments = dict(checkpoint['hyper_parameters'])
+    arguments.pop('_instantiator', None)
+    model = {'class_path': arguments.pop('_class_path')}
+    shared = {name: arguments.pop(name) for name in SHARED_FACTS}
+    model['init_args'] = arguments
+    return {'model': model, 'data': {'init_args': shared}}
