@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: What the name of a file ends in while it is written.
+UNFINISHED = '.part'
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
@@ -17,10 +20,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
         path: Where the file shall be; an older one is replaced.
 
     Yields:
-        Where to write it. If writing fails, nothing remains of it.
+        Where to write it. If writing fails, nothing remains of it; if the process is
+        killed, a file does that no program takes for a finished one.
     """
-    path = Path(path)
-    unfinished = path.with_name(f'{path.stem}.unfinished-{os.getpid()}{path.suffix}')
+    unfinished = Path(f'{path}{UNFINISHED}')
     try:
         yield unfinished
         os.replace(unfinished, path)

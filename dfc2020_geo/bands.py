@@ -70,6 +70,10 @@ BAND_SETS: dict[str, tuple[str, ...]] = {
     's2': _band_set('s2'),
 }
 
+#: What is read unless other bands are named: all but those of 60 m, made to see the
+#: atmosphere.
+DEFAULT_BANDS = ('s2-10m', 's2-20m', 's1')
+
 #: Number of bands in a file of each sensor.
 FILE_BANDS: dict[Sensor, int] = {'s1': len(BAND_SETS['s1']), 's2': len(BAND_SETS['s2'])}
 

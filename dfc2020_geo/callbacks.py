@@ -80,6 +80,12 @@ class _PatchWriter(BasePredictionWriter):
         self, trainer: Trainer, pl_module: LightningModule, dataset: PatchDataset
     ) -> None:
         names = self.names(dataset)
+        output_dir = self.output_dir.resolve()
+        if any(output_dir == files.image.parent.resolve() for files in dataset.files):
+            raise ValueError(
+                f'Expected an output_dir of its own, got that of the images: '
+                f'{self.output_dir}.'
+            )
         settings = {
             'weights': hash_weights(pl_module),
             'set': f'{type(dataset).__name__} {dataset.split}',
@@ -173,8 +179,7 @@ class ClassMapWriter(_PatchWriter):
         self, dataset: PatchDataset, index: int, result: dict[str, np.ndarray]
     ) -> None:
         """Write the class map of one patch, after its probabilities."""
-        files = dataset.files[index]
-        like = files.s2 or files.s1
+        like = dataset.files[index].image
         name = dataset.prediction_id(index)
         if self.probabilities:
             shares = result['probabilities'].astype(np.float32)
@@ -229,7 +234,7 @@ class PreviewWriter(_PatchWriter):
         sample = dataset[index] | {'prediction': prediction}
         figure = dataset.plot(sample, suptitle=name)
         with replacing(self.output_dir / f'{name}.png') as path:
-            figure.savefig(path, dpi=100, bbox_inches='tight')
+            figure.savefig(path, format='png', dpi=100, bbox_inches='tight')
 
 
 class ScoreWriter(Callback):

@@ -142,9 +142,9 @@ def _table(entries: dict[int, int]) -> np.ndarray:
 def _look_up(table: np.ndarray, values: Any, meaning: str) -> Any:
     """Look *values* up in *table*; tensors work as well, without importing torch."""
     is_array = isinstance(values, np.ndarray)
-    wide = values.astype(np.int64) if is_array else values.long()
     if values.dtype.kind not in 'iu' if is_array else values.is_floating_point():
         raise ValueError(f'Expected {meaning} of an integer type, got {values.dtype}.')
+    wide = values.astype(np.int64) if is_array else values.long()
     outside = (wide < 0) | (wide >= len(table))
     entries = table if is_array else wide.new_tensor(table.tolist())
     result = entries[wide.clip(0, len(table) - 1)]
@@ -159,8 +159,7 @@ def _look_up(table: np.ndarray, values: Any, meaning: str) -> Any:
 #: Every class scheme by name.
 SCHEMES: dict[str, ClassScheme] = {
     name: ClassScheme(
-        name,
-        tuple(c for code, c in DFC2020_CLASSES.items() if code not in absent),
+        name, tuple(c for code, c in DFC2020_CLASSES.items() if code not in absent)
     )
     for name, absent in {
         'dfc2020': (),

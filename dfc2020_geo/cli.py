@@ -1,5 +1,6 @@
 """The command ``dfc2020-geo``: a table of verbs, each of which loads its program."""
 
+import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -67,27 +68,42 @@ def _help() -> str:
 def _run_plainly(run: Callable[[list[str]], None], args: list[str]) -> None:
     try:
         run(args)
-    except (ValueError, RuntimeError, OSError) as error:
+    except argparse.ArgumentError as error:
+        _stop(_shorten(str(error)), 2)
+    except Exception as error:
         message = _message_for_user(error)
         if message is None:
             raise
         _stop(message, 1)
 
 
-def _message_for_user(error: Exception) -> str | None:
+def _message_for_user(error: BaseException | None) -> str | None:
     """Return the message of an error that this package raised for its user.
 
-    Errors of a worker process arrive as text, with the worker's traceback inside.
+    Libraries wrap such errors: those of a worker process arrive as text, with the
+    worker's traceback inside.
     """
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    raised_in = [line for line in lines if line.lstrip().startswith('File "')]
-    if raised_in:
-        file, message = raised_in[-1].split('"')[1], lines[-1].partition(': ')[2]
-    else:
-        file = traceback.extract_tb(error.__traceback__)[-1].filename
-        message = str(error)
     package = __file__.removesuffix('cli.py')
-    return message if file.startswith(package) else None
+    while error is not None:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raised_in = [line for line in lines if line.lstrip().startswith('File "')]
+        if raised_in and raised_in[-1].split('"')[1].startswith(package):
+            return lines[-1].partition(': ')[2]
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames and frames[-1].filename.startswith(package):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _shorten(message: str) -> str:
+    """Bring the parser's account of a wrong setting into one line."""
+    lines = [line.strip().removeprefix('- ') for line in message.splitlines()]
+    if 'Errors:' in lines:
+        told = lines[lines.index('Errors:') + 1 :]
+        end = next((i for i, s in enumerate(told) if s.startswith('Given val')), None)
+        lines = [lines[0], *(s for s in told[:end] if 'NoneType' not in s)]
+    return ' '.join(line for line in lines if line)
 
 
 def _stop(message: str, code: int) -> None:

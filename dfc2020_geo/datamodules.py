@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchgeo.datamodules import NonGeoDataModule
 
+from .bands import DEFAULT_BANDS
 from .classes import IGNORE_INDEX
 from .contract import data_contract
 from .datasets import DFC2020Patches, PatchDataset, SEN12MSPatches, UnlabeledPatches
@@ -62,7 +63,7 @@ class LandCoverDataModule(NonGeoDataModule):
         dfc2020_root: Path | str = 'data/dfc2020',
         unlabeled_root: Path | str = 'data/unlabeled',
         cities: Sequence[str] | None = None,
-        bands: Sequence[str] = ('s2-10m', 's2-20m', 's1'),
+        bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NaN = 'lowest',
         augmentations: Sequence[nn.Module] | None = None,

@@ -10,11 +10,16 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
+from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.shutil import copy
 
+from .atomic import replacing
 from .classes import DFC2020_CLASSES, NODATA_CODE
+
+#: What GDAL adds to the name of a raster for what its format cannot hold.
+_SIDECAR = '.aux.xml'
 
 
 @contextmanager
@@ -58,6 +63,39 @@ def read_bands(
                 f'Expected {expected} bands, got {raster.count} in {path}.'
             )
         return raster.read(list(indexes))
+
+
+def write_image(
+    path: Path | str,
+    image: np.ndarray,
+    crs: str = 'EPSG:4326',
+    transform: Affine = Affine.identity(),  # noqa: B008 (immutable)
+) -> None:
+    """Write bands as an uncompressed GeoTIFF of their own type, without nodata.
+
+    Args:
+        path: File to write; its folder must exist.
+        image: Array of shape ``(bands, H, W)``.
+        crs: Coordinate reference system.
+        transform: From pixels to coordinates; the identity, as in DFC2020, if the
+            georeferencing is stripped.
+    """
+    count, height, width = image.shape
+    with (
+        _quiet(),
+        rasterio.open(
+            path,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=image.dtype,
+            crs=crs,
+            transform=transform,
+        ) as raster,
+    ):
+        raster.write(image)
 
 
 def write_class_map(path: Path | str, codes: np.ndarray, like: Path | str) -> None:
@@ -144,10 +182,9 @@ def _with_categories(source: str, names: dict[int, str]) -> str:
 
 def _copy_atomically(source: str, path: Path | str) -> None:
     """Copy a raster with its sidecar; a killed process leaves no half file."""
-    unfinished = f'{path}.unfinished'
-    with _quiet():
-        copy(source, unfinished, driver='GTiff', compress='deflate')
-    sidecar = '.aux.xml'
-    if os.path.exists(unfinished + sidecar):
-        os.replace(unfinished + sidecar, f'{path}{sidecar}')
-    os.replace(unfinished, path)
+    with replacing(path) as unfinished:
+        with _quiet():
+            copy(source, unfinished, driver='GTiff', compress='deflate')
+        sidecar = Path(f'{unfinished}{_SIDECAR}')
+        if sidecar.exists():
+            os.replace(sidecar, f'{path}{_SIDECAR}')

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from .atomic import make_directory, write_json
+from .atomic import UNFINISHED, make_directory, write_json
 
 #: Name of the record in a directory of outputs.
 RECORD_NAME = 'run.json'
@@ -52,6 +52,8 @@ def begin_record(
         OSError: If the directory cannot be written to.
     """
     directory = make_directory(directory)
+    for name in outputs:
+        (directory / f'{name}{UNFINISHED}').unlink(missing_ok=True)
     record = _read(directory / RECORD_NAME)
     settings = json.loads(json.dumps(settings))
     there = {name for name in outputs if (directory / name).exists()}
@@ -59,7 +61,7 @@ def begin_record(
         return [name for name in outputs if name not in there]
     if (record or there) and not overwrite:
         raise FileExistsError(
-            f'Expected an output directory without predictions, got {directory} with '
+            f'Expected an empty output directory, got {directory} with '
             f'{_describe(record, settings)}; choose another output_dir or set '
             'overwrite.'
         )
@@ -92,5 +94,5 @@ def _describe(record: dict[str, Any] | None, settings: dict[str, Any]) -> str:
         return 'files of the same names'
     before = record['settings']
     if names := [name for name in settings if settings[name] != before.get(name)]:
-        return f'those of a run with other {" and ".join(names)}'
-    return 'those of the same run, which came to its end'
+        return f'the outputs of a run with other {" and ".join(names)}'
+    return 'the outputs of the same run, finished'

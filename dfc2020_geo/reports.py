@@ -55,7 +55,8 @@ def write_scores(
     _write_csv(paths[1], _score_rows(summary, note))
     _write_csv(paths[2], _matrix_rows(summary))
     with replacing(paths[3]) as unfinished:
-        plot_confusion(summary, name, note).savefig(unfinished, dpi=120)
+        figure = plot_confusion(summary, name, note)
+        figure.savefig(unfinished, format='png', dpi=120)
     return paths
 
 

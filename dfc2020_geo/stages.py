@@ -19,6 +19,12 @@ from .datamodules import LandCoverDataModule
 from .statements import find_statement, read_statements, resolve_configs
 from .tasks import LandCoverSegmentation
 
+#: Values of ckpt_path by which Lightning chooses a checkpoint of the same run.
+_LIGHTNINGS_CHOICES = ('best', 'last', 'hpc', 'registry')
+
+#: Errors of the command line are raised, for one line in place of the whole usage.
+_PARSER: dict[str, Any] = {'exit_on_error': False, 'prog': 'dfc2020-geo'}
+
 
 class SaveConfig(LightningSaveConfig):
     """Save the settings of a run with its logs, under the name of its stage.
@@ -59,6 +65,7 @@ class LandCoverCLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             seed_everything_default=0,
+            parser_kwargs=_PARSER | dict.fromkeys(self.subcommands(), _PARSER),
             save_config_callback=SaveConfig,
             auto_configure_optimizers=False,
             args=self.args,
@@ -82,15 +89,16 @@ class LandCoverCLI(LightningCLI):
         """Parse the command line; with a checkpoint, on top of what that says."""
         self._check_shared_facts()
         self._check_lr()
-        self.config = parser.parse_args(args)
-        stage = self.config.subcommand
-        path = self.config[stage].get('ckpt_path')
-        if not path or str(path) in ('best', 'last', 'hpc', 'registry'):
+        said = find_statement(self.statements, 'ckpt_path')
+        if said is None or said.value in (None, *_LIGHTNINGS_CHOICES):
+            self.config = parser.parse_args(args)
             return
-        checkpoint = read_checkpoint(path)
+        checkpoint = read_checkpoint(said.value)
         settings = json.dumps(_settings(checkpoint))
+        # The first config counts least: after it come the user's, and the flags.
+        stage = args[0]
         self.config = parser.parse_args([stage, '--config', settings, *args[1:]])
-        self._check_facts(checkpoint[CONTRACT_KEY], str(path))
+        self._check_facts(checkpoint[CONTRACT_KEY], said.value)
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
 

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
+from .bands import DEFAULT_BANDS
 from .classes import IGNORE_INDEX, get_scheme
 from .contract import (
     CONTRACT_KEY,
@@ -46,7 +47,7 @@ class LandCoverSegmentation(SemanticSegmentation):
 
     def __init__(
         self,
-        bands: Sequence[str] = ('s2-10m', 's2-20m', 's1'),
+        bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NaN = 'lowest',
         model: Literal[

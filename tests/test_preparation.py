@@ -1,0 +1,88 @@
+import kornia.augmentation as K
+import pytest
+import torch
+from kornia.augmentation import GeometricAugmentationBase2D
+from torch import Tensor
+
+from dfc2020_geo.classes import IGNORE_INDEX
+from dfc2020_geo.preparation import PrepareBatch
+
+
+def _batch() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.randint(9, (4, 32, 32), generator=generator)
+    mask[:, :4] = IGNORE_INDEX
+    return {'image': 1e4 * torch.rand(4, 2, 32, 32, generator=generator), 'mask': mask}
+
+
+class BilinearMask(GeometricAugmentationBase2D):
+    """An augmentation that interpolates whatever it moves."""
+
+    def compute_transformation(self, input: Tensor, *_: object, **__: object) -> Tensor:
+        return torch.eye(3).expand(len(input), 3, 3)
+
+    def apply_transform(self, input: Tensor, *_: object, **__: object) -> Tensor:
+        return torch.nn.functional.avg_pool2d(input, 3, stride=1, padding=1)
+
+
+def test_without_augmentation_masks_stay_as_they_are() -> None:
+    batch = _batch()
+    prepared = PrepareBatch(['B02', 'B03'])(batch)
+    assert torch.equal(prepared['mask'], batch['mask'])
+    assert prepared['mask'].dtype == torch.int64
+    assert torch.equal(prepared['image'], batch['image'] / 1e4)
+
+
+def test_pixels_moved_in_from_outside_are_ignored_not_class_0() -> None:
+    batch = _batch()
+    batch['mask'][:] = 3
+    rotated = PrepareBatch(
+        ['B02', 'B03'], augmentations=[K.RandomRotation(45.0, p=1.0)]
+    )
+    torch.manual_seed(0)
+    assert set(rotated(batch)['mask'].unique().tolist()) == {3, IGNORE_INDEX}
+
+
+@pytest.mark.parametrize(
+    'augmentation',
+    [
+        K.RandomRotation90((1, 3), p=1.0),
+        K.RandomAffine(30.0, p=1.0),
+        K.RandomResizedCrop((24, 24), p=1.0),
+        K.RandomPerspective(p=1.0),
+        K.RandomErasing(p=1.0),
+        K.RandomElasticTransform(p=1.0),
+    ],
+    ids=lambda augmentation: type(augmentation).__name__,
+)
+@pytest.mark.filterwarnings('ignore:Default grid_sample')
+def test_augmentations_of_kornia_make_no_new_classes(
+    augmentation: torch.nn.Module,
+) -> None:
+    batch = _batch()
+    batch['mask'] = batch['mask'].where(batch['mask'] % 2 == 0, IGNORE_INDEX)
+    prepare = PrepareBatch(['B02', 'B03'], augmentations=[augmentation])
+    found = {i for _ in range(5) for i in prepare(batch)['mask'].unique().tolist()}
+    assert found <= set(batch['mask'].unique().tolist())
+    assert len(found) > 2
+
+
+def test_an_augmentation_that_interpolates_masks_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match='got BilinearMask, which interpolates masks'):
+        PrepareBatch(['B02'], augmentations=[BilinearMask(p=1.0)])
+
+
+@pytest.mark.parametrize('augmentation', [K.RandomMixUpV2(), K.RandomJigsaw()])
+def test_an_augmentation_without_masks_is_refused_by_name(
+    augmentation: torch.nn.Module,
+) -> None:
+    with pytest.raises(ValueError, match=f'got {type(augmentation).__name__}'):
+        PrepareBatch(['B02'], augmentations=[augmentation])
+
+
+def test_checking_augmentations_draws_no_random_numbers() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    PrepareBatch(['B02'], augmentations=[K.RandomHorizontalFlip()])
+    assert torch.equal(torch.rand(1), expected)

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from dfc2020_geo.records import begin_record, finish_record, hash_weights
+
+OUTPUTS = ['a.tif', 'b.tif']
+
+
+def _begin(root: Path, lr: float = 1.0, overwrite: bool = False) -> list[str]:
+    return begin_record(root / 'out', {'lr': lr}, OUTPUTS, overwrite)
+
+
+def test_an_unfinished_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
+    assert _begin(tmp_path) == OUTPUTS
+    (tmp_path / 'out' / 'a.tif').touch()
+    (tmp_path / 'out' / 'b.tif.part').touch()
+    assert _begin(tmp_path) == ['b.tif']
+    assert not (tmp_path / 'out' / 'b.tif.part').exists()
+
+
+def test_a_finished_run_is_refused_unless_overwritten(tmp_path: Path) -> None:
+    _begin(tmp_path)
+    (tmp_path / 'out' / 'a.tif').touch()
+    finish_record(tmp_path / 'out')
+    with pytest.raises(FileExistsError, match=r'same run, finished.* set overwrite'):
+        _begin(tmp_path)
+    assert _begin(tmp_path, overwrite=True) == OUTPUTS
+    assert not (tmp_path / 'out' / 'a.tif').exists()
+
+
+def test_other_settings_are_named(tmp_path: Path) -> None:
+    _begin(tmp_path)
+    with pytest.raises(FileExistsError, match='a run with other lr'):
+        _begin(tmp_path, lr=2.0)
+
+
+def test_files_of_nobody_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'notes.txt').touch()
+    (tmp_path / 'out' / 'b.tif').touch()
+    with pytest.raises(FileExistsError, match='files of the same names'):
+        _begin(tmp_path)
+    assert _begin(tmp_path, overwrite=True) == OUTPUTS
+    assert (tmp_path / 'out' / 'notes.txt').exists()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'out').touch()
+    with pytest.raises(OSError, match=r'can be written to, got .*out \(File exists\)'):
+        _begin(tmp_path)
+
+
+def test_other_weights_have_another_hash() -> None:
+    network = nn.BatchNorm2d(2)
+    before = hash_weights(network)
+    assert hash_weights(nn.BatchNorm2d(2)) == before
+    nn.init.constant_(network.weight, 2)
+    assert hash_weights(network) != before

@@ -1,0 +1,284 @@
+"""The stages as their commands, on the small trees of the 2020 baseline."""
+
+import contextlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+import yaml
+
+from dfc2020_geo.cli import main
+from dfc2020_geo.contract import CONTRACT_KEY, read_checkpoint
+
+pytestmark = pytest.mark.filterwarnings(
+    # rasterio, of DFC2020's TIFFs, when a test opens them itself.
+    'ignore::rasterio.errors.NotGeoreferencedWarning'
+)
+
+Run = Callable[..., str]
+
+
+def _config(tree: Path, folder: Path, **model: Any) -> dict[str, Any]:
+    return {
+        'data': {
+            'class_path': 'dfc2020_geo.datamodules.LandCoverDataModule',
+            'init_args': {
+                'sen12ms_root': str(tree / 'sen12ms'),
+                'dfc2020_root': str(tree / 'dfc2020'),
+                'unlabeled_root': str(tree / 'tiffs'),
+                'bands': ['s1', 's2-10m'],
+                'scheme': 'dfc2020-no-savanna',
+                'batch_size': 3,
+                'num_workers': 0,
+            },
+        },
+        'model': {
+            'class_path': 'dfc2020_geo.tasks.LandCoverSegmentation',
+            'init_args': {'model': 'fcn', 'num_filters': 2, 'lr': 0.01} | model,
+        },
+        'trainer': {
+            'accelerator': 'cpu',
+            'max_epochs': 1,
+            'enable_progress_bar': False,
+            'enable_model_summary': False,
+            'default_root_dir': str(folder),
+            'logger': {
+                'class_path': 'lightning.pytorch.loggers.CSVLogger',
+                'init_args': {'save_dir': str(folder)},
+            },
+        },
+    }
+
+
+@pytest.fixture(scope='session')
+def trained(
+    baseline_tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """A config file and the checkpoint of its run."""
+    folder = tmp_path_factory.mktemp('trained')
+    config = folder / 'run.yaml'
+    optimizer = {'class_path': 'torch.optim.SGD', 'init_args': {'momentum': 0.9}}
+    settings = _config(baseline_tree, folder, optimizer=optimizer)
+    config.write_text(yaml.safe_dump(settings))
+    main(['fit', '--config', str(config)])
+    (checkpoint,) = folder.rglob('*.ckpt')
+    return config, checkpoint
+
+
+@pytest.fixture
+def run(
+    trained: tuple[Path, Path],
+    baseline_tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run a stage with the trained checkpoint in a new folder; return what it says."""
+    monkeypatch.chdir(tmp_path)
+    _, checkpoint = trained
+    quiet = ['--trainer.logger=false', '--trainer.accelerator=cpu']
+    quiet += ['--trainer.enable_progress_bar=false', '--data.num_workers=0']
+
+    def run(stage: str, *args: str, ckpt_path: Path = checkpoint) -> str:
+        with contextlib.suppress(SystemExit):
+            main([stage, f'--ckpt_path={ckpt_path}', *quiet, *args])
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    return run
+
+
+def test_a_checkpoint_says_what_it_reads_and_means(trained: tuple[Path, Path]) -> None:
+    contract = read_checkpoint(trained[1])[CONTRACT_KEY]
+    assert contract['bands'] == ['B02', 'B03', 'B04', 'B08', 'VV', 'VH']
+    assert contract['scheme'] == 'dfc2020-no-savanna'
+    assert contract['classes'][2] == {'code': 4, 'name': 'Grassland'}
+    assert contract['value_range'] == {'s1': [-25.0, 0.0], 's2': [0.0, 10_000.0]}
+    assert contract['nan'] == 'lowest'
+    assert contract['model'] == 'fcn'
+    assert 'torchgeo' in contract['versions']
+
+
+def test_a_checkpoint_alone_predicts_a_directory(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    run('predict', f'--data.unlabeled_root={baseline_tree / "tiffs"}')
+    maps = sorted(path.name for path in (tmp_path / 'predictions').glob('*.tif'))
+    assert maps == ['image_pred_001.tif', 'image_pred_002.tif', 'plain_007.tif']
+    with rasterio.open(tmp_path / 'predictions' / maps[0]) as raster:
+        codes = raster.read(1)
+    assert codes.dtype == np.uint8
+    assert set(np.unique(codes)) <= {1, 2, 4, 5, 6, 7, 8, 9, 10}
+    assert len(list((tmp_path / 'previews').glob('*.png'))) == 3
+
+
+def test_class_maps_are_those_of_the_network_read_by_hand(
+    run: Run, trained: tuple[Path, Path], baseline_tree: Path, tmp_path: Path
+) -> None:
+    from dfc2020_geo.tasks import LandCoverSegmentation
+
+    run('predict', f'--data.unlabeled_root={baseline_tree / "tiffs"}')
+    task = LandCoverSegmentation.load_from_checkpoint(trained[1], weights_only=True)
+    folder = baseline_tree / 'tiffs'
+    with rasterio.open(folder / 's2' / 'image_s2_001.tif') as raster:
+        s2 = raster.read([2, 3, 4, 8]).astype(np.float32)
+    with rasterio.open(folder / 's1' / 'image_s1_001.tif') as raster:
+        s1 = raster.read().astype(np.float32)
+    scaled = [np.clip(s2, 0, 1e4) / 1e4, (np.clip(s1, -25, 0) + 25) / 25]
+    image = np.nan_to_num(np.concatenate(scaled), nan=0.0)
+    with torch.no_grad():
+        logits = task.eval()(torch.from_numpy(image)[None].float())
+    codes = np.array([1, 2, 4, 5, 6, 7, 8, 9, 10])[logits[0].argmax(0).numpy()]
+    with rasterio.open(tmp_path / 'predictions' / 'image_pred_001.tif') as raster:
+        agreement = (raster.read(1) == codes).mean()
+    assert agreement > 0.999
+
+
+def test_scores_are_written_and_printed(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = f'--data.dfc2020_root={baseline_tree / "dfc2020"}'
+    table = run('test', root, '--scores.output_dir=scores')
+    scores = json.loads((tmp_path / 'scores' / 'dfc2020_test.json').read_text())
+    assert f'AA {100 * scores["scores"]["AA"]:.2f}' in table
+    assert {p.suffix for p in (tmp_path / 'scores').iterdir()} == {
+        '.json', '.csv', '.png',
+    }  # fmt: skip
+    error = run('test', root, '--scores.output_dir=scores')
+    assert 'Expected no scores yet, got scores/dfc2020_test.json' in error
+    run('validate', root, '--scores.output_dir=scores')
+    assert (tmp_path / 'scores' / 'dfc2020_val.json').exists()
+
+
+def test_predictions_that_exist_are_refused(run: Run, baseline_tree: Path) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    run('predict', root)
+    assert 'the outputs of the same run, finished' in run('predict', root)
+    run('predict', root, '--class_maps.overwrite=true', '--previews.overwrite=true')
+
+
+def test_an_interrupted_prediction_goes_on(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    run('predict', root)
+    folder = tmp_path / 'predictions'
+    before = {path.name: path.read_bytes() for path in folder.glob('*.tif')}
+    kept = folder / 'image_pred_001.tif'
+    time = kept.stat().st_mtime_ns
+    for directory in (folder, tmp_path / 'previews'):
+        record = json.loads((directory / 'run.json').read_text())
+        (directory / 'run.json').write_text(json.dumps(record | {'finished': False}))
+    (folder / 'image_pred_002.tif').unlink()
+    run('predict', root)
+    assert {path.name: path.read_bytes() for path in folder.glob('*.tif')} == before
+    assert kept.stat().st_mtime_ns == time
+
+
+def test_flags_count_before_the_checkpoint(
+    run: Run, trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    printed = run('test', '--model.loss=dice', '--data.batch_size=2', '--print_config')
+    settings = yaml.safe_load(printed)
+    assert settings['model']['init_args']['loss'] == 'dice'
+    assert settings['model']['init_args']['lr'] == 0.01
+    assert settings['data']['init_args']['scheme'] == 'dfc2020-no-savanna'
+
+
+@pytest.mark.parametrize(
+    ('flag', 'expected'),
+    [
+        (
+            '--data.scheme=dfc2020',
+            'data.scheme=dfc2020-no-savanna .* got dfc2020 in flag',
+        ),
+        ('--data.bands=[s1]', 'data.bands=.*B08.*VH.* got .*s1.* in flag --data.bands'),
+        ('--data.nan=baseline', 'data.nan=lowest .* got baseline in flag --data.nan'),
+        ('--model.model=unet', 'model.model=fcn .* got unet in flag --model.model'),
+        ('--model.num_filters=3', 'model.num_filters=2 .* got 3 in flag'),
+        ('--model.scheme=dfc2020', 'scheme under data alone, got model.scheme=dfc2020'),
+        ('--data.colour=1', 'colour'),
+    ],
+)
+def test_flags_cannot_change_what_a_checkpoint_is(
+    run: Run, flag: str, expected: str
+) -> None:
+    error = run('test', flag)
+    assert len(error.strip().splitlines()) == 1, error
+    assert re.search(expected, error), error
+
+
+def test_a_config_cannot_change_what_a_checkpoint_is(run: Run, tmp_path: Path) -> None:
+    (tmp_path / 'other.yaml').write_text('data: {init_args: {scheme: dfc2020}}')
+    error = run('predict', '--config=other.yaml')
+    assert 'got dfc2020 in config other.yaml' in error
+
+
+def test_bands_in_other_words_are_the_same(run: Run, baseline_tree: Path) -> None:
+    root = f'--data.dfc2020_root={baseline_tree / "dfc2020"}'
+    out = run('test', root, '--data.bands=[VH,VV,B08,B02,B03,B04]')
+    assert 'AA' in out
+
+
+def test_resuming_goes_on_and_keeps_the_rate(
+    run: Run, trained: tuple[Path, Path]
+) -> None:
+    config = f'--config={trained[0]}'
+    run('fit', config, '--trainer.max_epochs=2')
+    error = run('fit', config, '--trainer.max_epochs=2', '--model.lr=0.1')
+    assert 'Expected lr=[0.01] as in the checkpoint, got [0.1]' in error
+    assert 'resuming restores the optimiser' in error
+    error = run('fit', config, '--model.optimizer=torch.optim.Adam')
+    assert 'Expected optimizer=SGD' in error
+
+
+def test_a_learning_rate_has_one_place(run: Run) -> None:
+    error = run('fit', '--model.optimizer=SGD', '--model.optimizer.init_args.lr=0.1')
+    assert 'learning rate under model.lr' in error
+
+
+def test_what_is_no_checkpoint_is_named(run: Run, tmp_path: Path) -> None:
+    missing = tmp_path / 'none.ckpt'
+    assert f'no file at {missing}' in run('test', ckpt_path=missing)
+    (tmp_path / 'text.ckpt').write_text('text')
+    assert 'plain values and tensors' in run('test', ckpt_path=tmp_path / 'text.ckpt')
+    torch.save({'state_dict': {}}, tmp_path / 'bare.ckpt')
+    assert 'names its bands' in run('test', ckpt_path=tmp_path / 'bare.ckpt')
+
+
+def test_an_output_directory_that_cannot_be_written_is_named(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'file').touch()
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    error = run('predict', root, '--class_maps.output_dir=file/maps')
+    assert 'Expected a directory that can be written to, got file/maps' in error
+
+
+def test_unknown_words_are_named(run: Run) -> None:
+    assert "set of ('sen12ms_train'" in run('test', '--data.test=dfc2021')
+    assert "got ['B99']" in run('test', '--data.bands=[B99]')
+
+
+def test_an_unknown_scheme_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(['fit', '--data.scheme=corine'])
+    assert "'dfc2020-contest'), got 'corine'" in capsys.readouterr().err
+
+
+def test_an_unknown_verb_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(['train'])
+    assert 'Expected a verb of demo, fit, validate' in capsys.readouterr().err
+
+
+def test_a_missing_root_is_named_with_what_was_looked_for(run: Run) -> None:
+    error = run('test', '--data.dfc2020_root=nowhere')
+    assert len(error.strip().splitlines()) == 1
+    assert 'nowhere' in error
