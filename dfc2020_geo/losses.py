@@ -13,6 +13,8 @@ from .classes import IGNORE_INDEX
 class CrossEntropy(nn.Module):
     """Mean cross entropy over the pixels that are not ignored, 0 if there are none."""
 
+    weight: Tensor | None
+
     def __init__(self, class_weights: Sequence[float] | None = None) -> None:
         """Initialize a new CrossEntropy instance.
 

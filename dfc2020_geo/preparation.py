@@ -1,6 +1,7 @@
 """From a batch in file units to what a network reads, on the batch's device."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from kornia.augmentation import AugmentationSequential
@@ -65,7 +66,7 @@ class PrepareBatch(nn.Module):
         return batch | {'mask': (mask - 1).where(mask != _FILL, IGNORE_INDEX)}
 
 
-def _sequence(*operations: nn.Module) -> AugmentationSequential:
+def _sequence(*operations: Any) -> AugmentationSequential:
     return AugmentationSequential(*operations, data_keys=None, keepdim=True)
 
 

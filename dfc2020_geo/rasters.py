@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -13,7 +13,7 @@ import rasterio
 from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
-from rasterio.shutil import copy
+from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from .atomic import replacing
 from .classes import DFC2020_CLASSES, NODATA_CODE
@@ -23,7 +23,7 @@ _SIDECAR = '.aux.xml'
 
 
 @contextmanager
-def _open(path: Path | str) -> Iterator[DatasetReader]:
+def _open(path: Path | str) -> Generator[DatasetReader]:
     """Open a raster; whatever fails while it is open names its path."""
     try:
         with warnings.catch_warnings():
@@ -163,7 +163,7 @@ def _profile(image: np.ndarray, like: Path | str) -> dict[str, object]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
         yield

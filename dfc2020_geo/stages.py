@@ -34,7 +34,7 @@ class SaveConfig(LightningSaveConfig):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the settings, unless the run keeps no logs."""
-        self.config_filename = f'{trainer.state.fn.value}.yaml'
+        self.config_filename = f'{getattr(trainer.state.fn, "value", stage)}.yaml'
         if trainer.loggers:
             super().setup(trainer, pl_module, stage)
 
@@ -146,15 +146,18 @@ class LandCoverCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Predict without keeping every prediction in memory."""
-        self.trainer.predict(**kwargs | {'return_predictions': False})
+        kwargs['return_predictions'] = False
+        self.trainer.predict(**kwargs)
 
     def test(self, **kwargs: Any) -> None:
         """Test without a second table of the scores."""
-        self.trainer.test(**kwargs | {'verbose': False})
+        kwargs['verbose'] = False
+        self.trainer.test(**kwargs)
 
     def validate(self, **kwargs: Any) -> None:
         """Validate without a second table of the scores."""
-        self.trainer.validate(**kwargs | {'verbose': False})
+        kwargs['verbose'] = False
+        self.trainer.validate(**kwargs)
 
 
 def _quieten_libraries() -> None:

@@ -39,7 +39,8 @@ class LandCoverSegmentation(SemanticSegmentation):
     height and width are padded to what the network takes, and the answer is cut back.
     """
 
-    monitor, mode = 'val_AA', 'max'
+    monitor = 'val_AA'
+    mode: Literal['min', 'max'] = 'max'
 
     #: Whether :meth:`predict_step` returns probabilities as well; callbacks that
     #: need them set it.

@@ -1,0 +1,183 @@
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+from dfc2020_geo.classes import IGNORE_INDEX
+from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.tasks import LandCoverSegmentation
+
+QUIET: dict[str, Any] = {
+    'accelerator': 'cpu',
+    'logger': False,
+    'enable_progress_bar': False,
+    'enable_model_summary': False,
+    'num_sanity_val_steps': 0,
+    'max_epochs': 1,
+}
+
+
+def _tiny(**arguments: Any) -> LandCoverSegmentation:
+    return LandCoverSegmentation(**{'model': 'fcn', 'num_filters': 2} | arguments)
+
+
+def _datamodule(tree: Path, **arguments: Any) -> LandCoverDataModule:
+    roots = {'sen12ms_root': tree / 'sen12ms', 'dfc2020_root': tree / 'dfc2020'}
+    return LandCoverDataModule(**roots | {'num_workers': 0} | arguments)
+
+
+@pytest.mark.parametrize(
+    ('model', 'backbone'),
+    [
+        ('unet', 'resnet18'),
+        ('deeplabv3+', 'resnet18'),
+        ('fcn', 'none'),
+        ('upernet', 'resnet18'),
+        ('segformer', 'resnet18'),
+        ('unet', 'mobilenet_v2'),
+    ],
+)
+@pytest.mark.parametrize('size', [(45, 70), (64, 64)])
+def test_every_network_takes_images_of_any_size(
+    model: Any, backbone: str, size: tuple[int, int]
+) -> None:
+    task = LandCoverSegmentation(['s2', 's1'], model=model, backbone=backbone).eval()
+    with torch.no_grad():
+        logits = task(torch.rand(2, 15, *size))
+    assert logits.shape == (2, 10, *size)
+
+
+def test_padding_changes_nothing_where_the_size_fits() -> None:
+    task = LandCoverSegmentation(['s1'], model='deeplabv3+', backbone='resnet18').eval()
+    image = torch.rand(1, 2, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(task(image), task.model(image))
+
+
+def test_network_follows_from_bands_and_scheme() -> None:
+    task = _tiny(bands=['s2-10m', 'VV'], scheme='dfc2020-contest')
+    assert task.hparams['in_channels'] == 5
+    assert task.hparams['num_classes'] == 8
+    assert task.hparams['labels'][-1] == 'Water'
+
+
+def test_prediction_is_torchgeos_dict_and_indices() -> None:
+    task = _tiny(bands=['s1']).eval()
+    valid = torch.ones(2, 8, 8, dtype=torch.bool)
+    valid[0, 0] = False
+    transform = torch.rand(2, 9)
+    batch = {'image': torch.rand(2, 2, 8, 8), 'valid': valid, 'transform': transform}
+    with torch.no_grad():
+        answer = task.predict_step(batch, 0)
+        task.return_probabilities = True
+        probabilities = task.predict_step(batch, 0)['probabilities']
+    assert answer['probabilities'] is None
+    assert answer['bounds'] is None
+    assert answer['transform'] is transform
+    prediction = answer['prediction']
+    assert isinstance(prediction, Tensor)
+    assert isinstance(probabilities, Tensor)
+    assert prediction.dtype == torch.uint8
+    assert (prediction[0, 0] == IGNORE_INDEX).all()
+    assert torch.equal(prediction[valid].long(), probabilities.argmax(1)[valid])
+
+
+def test_backbone_has_its_own_rate() -> None:
+    task = LandCoverSegmentation(
+        ['s1'],
+        model='deeplabv3+',
+        backbone='resnet18',
+        lr=0.1,
+        backbone_lr=0.01,
+        optimizer=partial(torch.optim.SGD, momentum=0.9),
+        lr_scheduler=partial(torch.optim.lr_scheduler.PolynomialLR, total_iters=5),
+        lr_interval='step',
+    )
+    plan = task.configure_optimizers()
+    backbone, head = plan['optimizer'].param_groups
+    assert (backbone['lr'], head['lr'], head['momentum']) == (0.01, 0.1, 0.9)
+    encoder = {id(p) for p in task.model.encoder.parameters()}
+    assert {id(p) for p in backbone['params']} == encoder
+    rest = {id(p) for p in task.model.parameters()} - encoder
+    assert {id(p) for p in head['params']} == rest
+    assert plan['lr_scheduler']['interval'] == 'step'
+
+
+def test_a_rate_for_no_backbone_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r'with a backbone for backbone_lr=0.1, got FCN'
+    ):
+        _tiny(backbone_lr=0.1).configure_optimizers()
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    task = LandCoverSegmentation(
+        ['s1'], backbone='resnet18', backbone_lr=0.1, freeze_backbone=True
+    )
+    (group,) = task.configure_optimizers()['optimizer'].param_groups
+    assert group['lr'] == 0.001
+
+
+def test_data_of_other_facts_are_refused_in_one_line(baseline_tree: Path) -> None:
+    trainer = Trainer(**QUIET)
+    data = _datamodule(baseline_tree, scheme='dfc2020-contest')
+    expected = r'got model.scheme=dfc2020 and data.scheme=dfc2020-contest'
+    with pytest.raises(ValueError, match=expected):
+        trainer.test(_tiny(), datamodule=data)
+    with pytest.raises(ValueError, match=r'got model.nan=lowest and data.nan=baseline'):
+        trainer.validate(_tiny(), datamodule=_datamodule(baseline_tree, nan='baseline'))
+
+
+def test_training_from_python_makes_the_same_contract(
+    baseline_tree: Path, tmp_path: Path
+) -> None:
+    task = _tiny(optimizer=partial(torch.optim.SGD, momentum=0.5), lr=0.02)
+    trainer = Trainer(**QUIET, default_root_dir=tmp_path)
+    trainer.fit(task, datamodule=_datamodule(baseline_tree, batch_size=4))
+    path = tmp_path / 'python.ckpt'
+    trainer.save_checkpoint(path)
+    again = LandCoverSegmentation.load_from_checkpoint(path, weights_only=True)
+    assert again.contract == task.contract
+    assert again.hparams['lr'] == 0.02
+    for one, other in zip(task.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+    saved = torch.load(path, weights_only=True)['hyper_parameters']
+    assert saved['_class_path'] == 'dfc2020_geo.tasks.LandCoverSegmentation'
+    assert 'in_channels' not in saved
+    with pytest.raises(
+        ValueError, match=r'Expected scheme=dfc2020 as in .* got dfc2020-c'
+    ):
+        LandCoverSegmentation.load_from_checkpoint(
+            path, weights_only=True, scheme='dfc2020-contest'
+        )
+    other = _tiny(lr=0.02, optimizer=torch.optim.RMSprop)
+    with pytest.raises(ValueError, match=r'Expected optimizer=SGD .* got RMSprop'):
+        Trainer(**QUIET | {'max_epochs': 2}).fit(
+            other, datamodule=_datamodule(baseline_tree), ckpt_path=path
+        )
+
+
+def test_training_learns_what_the_image_shows(baseline_tree: Path) -> None:
+    torch.manual_seed(0)
+    task = _tiny(bands=['s1'], lr=0.01, num_filters=8)
+    optimizer = task.configure_optimizers()['optimizer']
+    image = torch.rand(2, 2, 16, 16)
+    mask = (image[:, 0] > 0.5).long()
+    task.log = lambda *_, **__: None  # ty: ignore[invalid-assignment]
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = task.training_step({'image': image, 'mask': mask}, 0)
+        loss.backward()
+        optimizer.step()
+    agreement = (task(image).argmax(1) == mask).float().mean().item()
+    assert agreement > 0.9
+
+
+def test_training_is_not_scored() -> None:
+    metrics = [n for n, m in _tiny().named_children() if 'metrics' in n]
+    assert metrics == ['val_metrics', 'test_metrics']
+    assert isinstance(_tiny().criterion, nn.Module)
