@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -115,10 +116,10 @@ class LandCoverCLI(LightningCLI):
             data = find_statement(self.statements, f'data.{name}')
             if model is None or (data and _same(name, model.value, data.value)):
                 continue
-            stated = f'data.{name}={data.value} in {data.where}' if data else 'nothing'
+            beside = f' and data.{name}={data.value} in {data.where}' if data else ''
             raise ValueError(
                 f'Expected {name} under data alone, got model.{name}={model.value} in '
-                f'{model.where} and {stated}; leave model.{name} out.'
+                f'{model.where}{beside}; leave model.{name} out.'
             )
 
     def _check_lr(self) -> None:
@@ -143,6 +144,13 @@ class LandCoverCLI(LightningCLI):
                         f'{path}, got {value} in {where}; leave it out, or take another '
                         'checkpoint.'
                     )
+
+    def after_fit(self) -> None:
+        """Say where the trained network is."""
+        checkpoint: Any = self.trainer.checkpoint_callback
+        for path in ('best_model_path', 'last_model_path'):
+            if name := getattr(checkpoint, path, ''):
+                self.trainer.print(f'Wrote {os.path.relpath(name)}')
 
     def predict(self, **kwargs: Any) -> None:
         """Predict without keeping every prediction in memory."""

@@ -1,0 +1,77 @@
+"""Two processes give what one gives."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import rasterio
+import torch
+from lightning.pytorch import Trainer
+
+from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.tasks import LandCoverSegmentation
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def checkpoint(baseline_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp('checkpoint') / 'tiny.ckpt'
+    torch.manual_seed(0)
+    task = LandCoverSegmentation(['s1'], model='fcn', num_filters=2)
+    trainer = Trainer(
+        accelerator='cpu', logger=False, enable_progress_bar=False, max_steps=2
+    )
+    data = LandCoverDataModule(
+        sen12ms_root=baseline_tree / 'sen12ms', val='sen12ms_holdout', bands=['s1'],
+        num_workers=0, batch_size=2,
+    )  # fmt: skip
+    trainer.fit(task, datamodule=data)
+    trainer.save_checkpoint(path)
+    return path
+
+
+def _run(folder: Path, checkpoint: Path, tree: Path, *args: str) -> None:
+    command = [
+        sys.executable, '-m', 'dfc2020_geo', *args, f'--ckpt_path={checkpoint}',
+        f'--data.dfc2020_root={tree / "dfc2020"}', '--data.num_workers=0',
+        f'--data.unlabeled_root={tree / "tiffs"}', '--data.batch_size=2',
+        '--trainer.accelerator=cpu', '--trainer.logger=false',
+    ]  # fmt: skip
+    subprocess.run(command, cwd=folder, check=True, timeout=240)
+
+
+TWO = ('--trainer.devices=2', '--trainer.strategy=ddp')
+
+
+def test_scores_of_two_processes_are_those_of_one(
+    checkpoint: Path, baseline_tree: Path, tmp_path: Path
+) -> None:
+    # Three patches: one of the two processes has one more to score.
+    for name, flags in {'one': (), 'two': TWO}.items():
+        output = f'--scores.output_dir={name}'
+        _run(tmp_path, checkpoint, baseline_tree, 'test', output, *flags)
+    one, two = (
+        json.loads((tmp_path / name / 'dfc2020_test.json').read_text())
+        for name in ('one', 'two')
+    )
+    assert one == two
+    assert one['pixels'] > 0
+
+
+def test_two_processes_write_the_maps_of_one(
+    checkpoint: Path, baseline_tree: Path, tmp_path: Path
+) -> None:
+    for name, flags in {'one': (), 'two': TWO}.items():
+        outputs = [f'--class_maps.output_dir={name}', f'--previews.output_dir={name}_p']
+        _run(tmp_path, checkpoint, baseline_tree, 'predict', *outputs, *flags)
+    names = sorted(path.name for path in (tmp_path / 'one').glob('*.tif'))
+    assert len(names) == 3
+    for name in names:
+        with rasterio.open(tmp_path / 'one' / name) as raster:
+            one = raster.read()
+        with rasterio.open(tmp_path / 'two' / name) as raster:
+            assert (raster.read() == one).all()
+    assert json.loads((tmp_path / 'two' / 'run.json').read_text())['finished']
