@@ -30,8 +30,9 @@ _GAP_INCHES = 0.1
 def render_image(image: np.ndarray | Tensor, bands: Sequence[Band]) -> np.ndarray:
     """Render the bands that people can see, or else Sentinel-1 in false colour.
 
-    True colour is stretched from the 2nd to the 98th percentile of its three bands
-    together, which keeps the hues. False colour has the fixed :data:`S1_RANGES`, so
+    In true colour each band loses its 2nd percentile, which is haze (the atmosphere
+    adds most to blue); then all three are stretched by the widest range up to a 98th
+    percentile, which keeps the hues. False colour has the fixed :data:`S1_RANGES`, so
     that pictures can be compared. Pixels that are not finite become black.
 
     Args:
@@ -134,12 +135,13 @@ def _stack(channels: Iterable[np.ndarray | Tensor]) -> np.ndarray:
 
 
 def _stretch(picture: np.ndarray) -> np.ndarray:
-    """Scale a picture's 2nd to 98th percentile to 0 to 1; a constant one to 0.5."""
-    finite = picture[np.isfinite(picture)]
-    low, high = np.percentile(finite, (2, 98)) if finite.size else (0, 0)
-    if low == high:
-        low, high = low - 1, high + 1
-    return (picture - low) / (high - low)
+    """Take the haze off a picture and scale it to 0 to 1; a constant one to 0.5."""
+    dark, bright = np.zeros((2, 3), dtype=np.float32)
+    pixels = picture[np.isfinite(picture).all(-1)]
+    if pixels.size:
+        dark, bright = np.percentile(pixels, (2, 98), axis=0)
+    span = (bright - dark).max()
+    return (picture - dark) / span if span else picture * 0 + 0.5
 
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:

@@ -22,7 +22,11 @@ def checkpoint(baseline_tree: Path, tmp_path_factory: pytest.TempPathFactory) ->
     torch.manual_seed(0)
     task = LandCoverSegmentation(['s1'], model='fcn', num_filters=2)
     trainer = Trainer(
-        accelerator='cpu', logger=False, enable_progress_bar=False, max_steps=2
+        accelerator='cpu',
+        logger=False,
+        enable_progress_bar=False,
+        max_steps=2,
+        enable_checkpointing=False,
     )
     data = LandCoverDataModule(
         sen12ms_root=baseline_tree / 'sen12ms', val='sen12ms_holdout', bands=['s1'],

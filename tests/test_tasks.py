@@ -14,6 +14,7 @@ from dfc2020_geo.tasks import LandCoverSegmentation
 QUIET: dict[str, Any] = {
     'accelerator': 'cpu',
     'logger': False,
+    'enable_checkpointing': False,
     'enable_progress_bar': False,
     'enable_model_summary': False,
     'num_sanity_val_steps': 0,
