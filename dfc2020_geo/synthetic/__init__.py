@@ -1,0 +1,17 @@
+"""Made-up data in the layouts of the real ones, for the demo, tests and benchmarks.
+
+The truth at 10 m is a landscape of fields, forests, rivers and towns. Images and labels
+are what Sentinel-1, Sentinel-2 and MODIS would make of it.
+"""
+
+from .demo import DemoRoots, write_demo
+from .files import write_dfc2020, write_unlabeled
+from .sen12ms import write_sen12ms
+
+__all__ = [
+    'DemoRoots',
+    'write_demo',
+    'write_dfc2020',
+    'write_sen12ms',
+    'write_unlabeled',
+]

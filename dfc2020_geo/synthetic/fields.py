@@ -1,0 +1,165 @@
+"""Random fields and irregular grids: what the synthetic landscapes are drawn with."""
+
+from functools import lru_cache
+
+import numpy as np
+
+#: Mean extent, in pixels, of an area whose parcels share direction and size.
+_ESTATE = 110
+
+
+def random_field(
+    shape: tuple[int, int], wavelength: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw a smooth random field.
+
+    Args:
+        shape: Height and width in pixels.
+        wavelength: Extent of its features in pixels.
+        rng: Source of randomness.
+
+    Returns:
+        Array of shape *shape*, float32, mean 0 and standard deviation 1.
+    """
+    # Long waves are drawn on a coarse grid, and on a larger one than asked for, since
+    # the opposite edges of an inverse FFT continue each other.
+    step = max(1.0, wavelength / 14)
+    # A multiple of 16, which an FFT is fast with.
+    coarse = [-16 * int(-(n + 2 * wavelength + 4 * step) / step // 16) for n in shape]
+    noise = np.fft.rfft2(rng.standard_normal(coarse, dtype=np.float32))
+    noise *= _amplitude(*coarse, wavelength / step)
+    field = np.fft.irfft2(noise, coarse)
+    if step == 1:
+        field = field[: shape[0], : shape[1]]
+    else:
+        down, right = (_spline(n, step) for n in shape)
+        field = down @ field[: down.shape[1], : right.shape[1]] @ right.T
+    return (field - field.mean()) / max(field.std(), 1e-6)
+
+
+@lru_cache(64)
+def _amplitude(height: int, width: int, wavelength: float) -> np.ndarray:
+    """Return how strong each frequency of a smooth field is, as in ``rfft2``."""
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    return ((1 + (frequency * wavelength) ** 2) ** -1.75).astype(np.float32)
+
+
+@lru_cache(64)
+def _spline(size: int, step: float) -> np.ndarray:
+    """Return cubic B-splines *step* pixels apart of shape ``(size, splines)``."""
+    position = np.arange(size)[:, None] / step + 1
+    distance = np.abs(position - np.arange(int(size / step) + 4))
+    inner = 2 / 3 - distance**2 * (1 - distance / 2)
+    outer = (2 - distance).clip(0) ** 3 / 6
+    return np.where(distance < 1, inner, outer).astype(np.float32)
+
+
+def share_below(field: np.ndarray) -> np.ndarray:
+    """Turn values of mean 0 and standard deviation 1 into about even ones in 0..1."""
+    return 1 / (1 + np.exp(-1.702 * field))
+
+
+def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth the last two axes with a Gaussian.
+
+    Args:
+        image: Array of shape ``(..., H, W)``.
+        sigma: Standard deviation in pixels.
+
+    Returns:
+        Array of the same shape.
+    """
+    radius = max(1, round(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    height, width = image.shape[-2:]
+    reach = [(0, 0)] * (image.ndim - 2)
+    padded = np.pad(image, [*reach, (radius, radius), (radius, radius)], mode='edge')
+    rows = sum(w * padded[..., i : i + height, :] for i, w in enumerate(kernel))
+    return sum(w * rows[..., i : i + width] for i, w in enumerate(kernel))
+
+
+def slope(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the changes per pixel downwards and rightwards; 0 along an axis of 1."""
+    return tuple(
+        np.gradient(field, axis=axis) if n > 1 else np.zeros_like(field)
+        for axis, n in enumerate(field.shape)
+    )
+
+
+def rotated_grid(
+    shape: tuple[int, int], angle: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coordinates of pixels along two axes turned by *angle* radians."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return x * cos + y * sin, y * cos - x * sin
+
+
+def draw_parcels(
+    shape: tuple[int, int], rng: np.random.Generator, scale: float = 1.0
+) -> np.ndarray:
+    """Divide an area into field parcels.
+
+    Estates, the cells of a warped Voronoi diagram, each have a direction and are cut
+    into strips and these into parcels of uneven size.
+
+    Args:
+        shape: Height and width in pixels.
+        rng: Source of randomness.
+        scale: Size of the parcels; 1 is about 15 x 30 pixels.
+
+    Returns:
+        Number of each pixel's parcel, counted from 0, of shape *shape*, int64.
+    """
+    estate, num_estates = _draw_estates(shape, rng)
+    angle = rng.uniform(0, np.pi, num_estates)
+    width = rng.uniform(9, 22, num_estates) * scale
+    length = width * rng.uniform(1.2, 3.5, num_estates)
+    along, across = rotated_grid(shape, angle[estate])
+    reach = int(2 * (sum(shape) + 1) / (9 * scale)) + 8
+    breaks = np.cumsum(rng.uniform(0.5, 1.5, 2 * reach)) - reach
+    strip = np.searchsorted(breaks, across / width[estate]).clip(0, 2 * reach)
+    shift = rng.uniform(-3, 3, (num_estates, 2 * reach + 1))[estate, strip]
+    piece = np.searchsorted(breaks, along / length[estate] + shift)
+    key = (estate * (2 * reach + 1) + strip) * (2 * reach + 1) + piece
+    return np.unique(key, return_inverse=True)[1].reshape(shape)
+
+
+def _draw_estates(
+    shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, int]:
+    height, width = shape
+    num_estates = 2 + round(height * width / _ESTATE**2)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y += 6 * random_field(shape, 40, rng)
+    x += 6 * random_field(shape, 40, rng)
+    nearest = np.full(shape, np.inf, dtype=np.float32)
+    estate = np.zeros(shape, dtype=np.int64)
+    for i in range(num_estates):
+        distance = (y - rng.uniform(0, height)) ** 2 + (x - rng.uniform(0, width)) ** 2
+        estate[distance < nearest] = i
+        nearest = np.minimum(distance, nearest)
+    return estate, num_estates
+
+
+def edges(parcel: np.ndarray) -> np.ndarray:
+    """Mark the pixels whose right or lower neighbour is in another parcel."""
+    mask = np.zeros(parcel.shape, dtype=bool)
+    mask[:, :-1] |= parcel[:, :-1] != parcel[:, 1:]
+    mask[:-1] |= parcel[:-1] != parcel[1:]
+    return mask
+
+
+def mean_by_parcel(field: np.ndarray, parcel: np.ndarray) -> np.ndarray:
+    """Average a field over each parcel.
+
+    Args:
+        field: Array of shape ``(H, W)``.
+        parcel: Numbers from 0, of shape ``(H, W)``.
+
+    Returns:
+        The mean of each parcel, by its number.
+    """
+    total = np.bincount(parcel.ravel(), weights=field.ravel())
+    return total / np.bincount(parcel.ravel())

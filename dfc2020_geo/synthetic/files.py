@@ -1,0 +1,108 @@
+"""Made-up patches in the layout of DFC2020, and without labels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..rasters import write_image
+from .regions import REGIONS
+from .scenes import Scene, Stream, draw_patches, write_georeferenced
+
+_KINDS = list(REGIONS.values())
+
+
+def write_dfc2020(
+    root: Path | str,
+    *,
+    seed: int = 0,
+    size: int = 256,
+    num_val: int = 8,
+    num_test: int = 24,
+) -> Path:
+    """Write patches in the layout of the contest's split archives, DFC2020.
+
+    Their truth has neither savanna nor snow, and their georeferencing is stripped, as
+    in the contest.
+
+    Args:
+        root: Folder to write to.
+        seed: Number of the data set; equal numbers give equal files.
+        size: Height and width of a patch in pixels.
+        num_val: Patches of the validation phase.
+        num_test: Patches of the test phase.
+
+    Returns:
+        The folder.
+    """
+    root = Path(root)
+    for number, (season, folder, count) in enumerate(
+        [('validation', 'validation', num_val), ('test', '0', num_test)]
+    ):
+        rng = np.random.default_rng([seed, Stream.DFC2020, number])
+        for patch_id, patch in enumerate(_draw_contest(size, count, rng)):
+            images = {
+                's1': patch.s1,
+                's2': patch.s2,
+                'lc': patch.lc,
+                'dfc': patch.truth.astype(np.int32),
+            }
+            for kind, image in images.items():
+                path = root / f'ROIs0000_{season}' / f'{kind}_{folder}'
+                path.mkdir(parents=True, exist_ok=True)
+                name = f'ROIs0000_{season}_{kind}_0_p{patch_id}.tif'
+                write_image(path / name, image)
+    return root
+
+
+def write_unlabeled(
+    root: Path | str,
+    *,
+    seed: int = 0,
+    size: int = 256,
+    num_patches: int = 4,
+    truth_root: Path | str | None = None,
+) -> Path:
+    """Write a directory of georeferenced TIFFs without labels, in two UTM zones.
+
+    Args:
+        root: Folder to write to.
+        seed: Number of the data set; equal numbers give equal files.
+        size: Height and width of a patch in pixels.
+        num_patches: Number of patches.
+        truth_root: Folder to which the truth is written in DFC2020 codes; the truth
+            is not written if there is none.
+
+    Returns:
+        The folder.
+    """
+    root = Path(root)
+    areas = [('north', 'coast', 0.8), ('south', 'lowland', 0.4)]
+    for number, (name, region, growth) in enumerate(areas):
+        count = (num_patches + 1 - number) // 2
+        if not count:
+            continue
+        rng = np.random.default_rng([seed, Stream.UNLABELED, number])
+        patches = draw_patches(
+            REGIONS[region], size, count, growth, rng, north=name == 'north'
+        )
+        for patch_id, patch in enumerate(patches, 1):
+            images = {'s1': patch.s1.astype(np.float32), 's2': patch.s2}
+            folders = {kind: root / kind for kind in images}
+            if truth_root is not None:
+                images['dfc'] = patch.truth
+                folders['dfc'] = Path(truth_root)
+            for kind, image in images.items():
+                path = folders[kind] / f'{name}_{kind}_{patch_id:03}.tif'
+                write_georeferenced(path, image, patch)
+    return root
+
+
+def _draw_contest(size: int, count: int, rng: np.random.Generator) -> list[Scene]:
+    """Draw patches of all kinds of country in turn, up to four of one scene."""
+    per_scene = min(4, -(-count // len(_KINDS)))
+    patches: list[Scene] = []
+    for order in range(-(-count // per_scene) if count else 0):
+        kind = _KINDS[order % len(_KINDS)]
+        growth = rng.uniform(-0.2, 1)
+        patches += draw_patches(kind, size, per_scene, growth, rng)
+    return patches[:count]

@@ -1,0 +1,137 @@
+"""A scene: images, labels and place of a landscape, and the patches cut from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from rasterio import Affine
+
+from ..rasters import write_image
+from .labels import draw_modis_labels, with_lccs
+from .landscape import draw_landscape
+from .regions import Region
+from .signals import draw_date, render_s1, render_s2
+
+
+class Stream(IntEnum):
+    """Second number of every seed, so that no two data sets are alike."""
+
+    SEN12MS = 0
+    DFC2020 = 1
+    UNLABELED = 2
+
+
+#: Edge of a pixel in metres.
+RES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An area on one date; a patch of it is a smaller scene.
+
+    Attributes:
+        s1: Sigma nought in dB, VV and VH, of shape ``(2, H, W)``, float64.
+        s2: Reflectance x 1e4 of shape ``(13, H, W)``, uint16.
+        lc: Labels as MODIS gives them, IGBP and three LCCS legends, of shape
+            ``(4, H, W)``, uint8.
+        truth: DFC2020 codes of shape ``(1, H, W)``, uint8.
+        crs: UTM zone.
+        origin: Easting and northing of the upper left corner in metres.
+    """
+
+    s1: np.ndarray
+    s2: np.ndarray
+    lc: np.ndarray
+    truth: np.ndarray
+    crs: str
+    origin: tuple[float, float]
+
+    def patches(self, size: int) -> Iterator['Scene']:
+        """Cut the scene into squares of *size* pixels, row by row."""
+        rows, columns = (n // size for n in self.truth.shape[1:])
+        for row, column in np.ndindex(rows, columns):
+            window = (
+                slice(None),
+                slice(row * size, (row + 1) * size),
+                slice(column * size, (column + 1) * size),
+            )
+            x, y = self.origin
+            yield Scene(
+                *(image[window] for image in (self.s1, self.s2, self.lc, self.truth)),
+                self.crs,
+                (x + RES * size * column, y - RES * size * row),
+            )
+
+
+def draw_scene(
+    region: Region,
+    shape: tuple[int, int],
+    growth: float,
+    rng: np.random.Generator,
+    north: bool = True,
+) -> Scene:
+    """Draw a scene somewhere on Earth, its corner not on a whole metre.
+
+    Args:
+        region: What kind of country it shows.
+        shape: Height and width in pixels of 10 m.
+        growth: How far plants have grown, from -1 to 1.
+        rng: Source of randomness.
+        north: Whether it lies north of the equator.
+
+    Returns:
+        The scene.
+    """
+    landscape = draw_landscape(region, shape, rng)
+    date = draw_date(growth, rng)
+    zone = int(rng.integers(1, 61))
+    return Scene(
+        s1=render_s1(landscape, date, rng),
+        s2=render_s2(landscape, date, rng),
+        lc=with_lccs(draw_modis_labels(landscape.codes, rng)),
+        truth=landscape.codes[None],
+        crs=f'EPSG:{(32600 if north else 32700) + zone}',
+        origin=(rng.uniform(2e5, 7e5), rng.uniform(2e6, 7e6)),
+    )
+
+
+def draw_patches(
+    region: Region,
+    size: int,
+    count: int,
+    growth: float,
+    rng: np.random.Generator,
+    north: bool = True,
+) -> list[Scene]:
+    """Draw a scene and cut patches that lie side by side in it.
+
+    Args:
+        region: What kind of country it shows.
+        size: Height and width of a patch in pixels.
+        count: Number of patches.
+        growth: How far plants have grown, from -1 to 1.
+        rng: Source of randomness.
+        north: Whether it lies north of the equator.
+
+    Returns:
+        The patches.
+    """
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = -(-count // columns)
+    scene = draw_scene(region, (rows * size, columns * size), growth, rng, north)
+    return list(scene.patches(size))[:count]
+
+
+def write_georeferenced(path: Path, image: np.ndarray, patch: Scene) -> None:
+    """Write an image of a patch where the patch lies; make its folder.
+
+    Args:
+        path: File to write.
+        image: Array of shape ``(bands, H, W)``.
+        patch: The patch that it shows.
+    """
+    x, y = patch.origin
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, image, patch.crs, Affine(RES, 0, x, 0, -RES, y))

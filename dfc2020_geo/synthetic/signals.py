@@ -1,0 +1,190 @@
+"""Sentinel-2 and Sentinel-1 images of a landscape on one date."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bands import BANDS, FILE_BANDS
+from ..classes import DFC2020_CLASSES
+from .fields import blur, random_field, slope
+from .landscape import Landscape
+from .regions import CROPLAND, FOREST, GRASSLAND, SHRUBLAND, URBAN, WATER
+from .spectra import BACKSCATTER, REFLECTANCE
+
+#: Steps into which the variant of a class is divided.
+_VARIANTS = 33
+
+#: Bands that haze brightens, in file order, as shares of its strength in the blue.
+_HAZE = np.array(
+    [1.1, 1, 0.85, 0.75, 0.6, 0.45, 0.4, 0.35, 0.3, 0.2, 0, 0.12, 0.08], np.float32
+)
+
+#: Bands that plants darken (-1) and brighten (1), in file order.
+_GREEN = np.array(
+    [-0.3, -0.4, -0.4, -1, -0.5, 0.7, 1, 1, 1, 0.8, 0, -0.2, -0.6], np.float32
+)
+
+#: How far a class varies from pixel to pixel, by DFC code, as a share of the most.
+_ROUGHNESS = np.ones(len(DFC2020_CLASSES) + 1, dtype=np.float32)
+_ROUGHNESS[[WATER, CROPLAND, URBAN]] = (0.4, 0.7, 1.4)
+
+#: Equivalent number of looks of a Sentinel-1 ground range product.
+_LOOKS = 4.4
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """What is the same over a scene on one date.
+
+    Attributes:
+        growth: How far plants have grown, from -1 in winter to 1 in summer.
+        haze: Added to the blue reflectance x 1e4.
+        gains: Factor of each class and Sentinel-2 band, ``(codes, 13)``.
+        offsets: Added to each class's sigma nought in dB, ``(codes, 2)``.
+        sun: Where the light comes from, radians.
+    """
+
+    growth: float
+    haze: float
+    gains: np.ndarray
+    offsets: np.ndarray
+    sun: float
+
+
+def draw_date(growth: float, rng: np.random.Generator) -> Date:
+    """Draw a date: haze on one in six, 10 to 30 % change of each class.
+
+    Args:
+        growth: How far plants have grown, from -1 in winter to 1 in summer.
+        rng: Source of randomness.
+
+    Returns:
+        The date.
+    """
+    codes = len(DFC2020_CLASSES) + 1
+    bands = FILE_BANDS['s2']
+    brightness = rng.normal(0, 0.07) + rng.normal(0, 0.06, (codes, 1))
+    greenness = rng.normal(0, 0.05) + rng.normal(0, 0.06, (codes, 1))
+    greenness[WATER] = 0
+    change = brightness + greenness * _GREEN + rng.normal(0, 0.03, (codes, bands))
+    haze = rng.uniform(400, 900) if rng.random() < 1 / 6 else rng.uniform(0, 120)
+    offsets = rng.normal(0, 0.6, FILE_BANDS['s1']) + rng.normal(0, 0.5, (codes, 1))
+    offsets[WATER] += rng.normal(0, 1.5)  # wind
+    return Date(growth, haze, np.exp(change), offsets, rng.uniform(0, 2 * np.pi))
+
+
+def render_s2(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.ndarray:
+    """Image a landscape with Sentinel-2.
+
+    Bands of 20 m and 60 m are averaged to their pixels and repeated, as Earth Engine
+    resamples by default.
+
+    Args:
+        landscape: The truth.
+        date: State of plants and air.
+        rng: Source of randomness.
+
+    Returns:
+        Reflectance x 1e4 of shape ``(13, H, W)``, uint16.
+    """
+    table = _reflectance_table(date) * date.gains[:, None]
+    image = _look_up(table, landscape.codes, _with_season(landscape, date))
+    shape = landscape.codes.shape
+    green = 0.08 * random_field(shape, 30, rng) + 0.07 * random_field(shape, 3, rng)
+    bright = 0.06 * random_field(shape, 25, rng) + 0.07 * random_field(shape, 3, rng)
+    bright += 0.5 * _facing(landscape, date.sun)
+    rough = _ROUGHNESS[landscape.codes]
+    bright, green = rough * bright, rough * green
+    veil = date.haze * (1 + 0.15 * random_field(shape, 150, rng))
+    for band, growth, haze in zip(image, _GREEN, _HAZE, strict=True):
+        band *= np.exp(bright + growth * green)
+        band += haze * veil
+    image = _sample(image)
+    image *= 1 + 0.012 * rng.standard_normal(image.shape, dtype=np.float32)
+    return np.clip(np.round(image), 1, np.iinfo(np.uint16).max).astype(np.uint16)
+
+
+def render_s1(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.ndarray:
+    """Image a landscape with Sentinel-1.
+
+    Args:
+        landscape: The truth.
+        date: State of the ground and the water.
+        rng: Source of randomness.
+
+    Returns:
+        Sigma nought in dB, VV and VH, of shape ``(2, H, W)``, float64.
+    """
+    table = _interpolated(BACKSCATTER) + date.offsets[:, None]
+    image = _look_up(table, landscape.codes, landscape.variant)
+    shape = landscape.codes.shape
+    rough = random_field(shape, 35, rng) + 0.7 * random_field(shape, 4, rng)
+    rough *= 0.8 * _ROUGHNESS[landscape.codes]
+    image += rough + 14 * _facing(landscape, date.sun)
+    urban = landscape.codes == URBAN
+    image[:, urban] += rng.gamma(0.6, 4, urban.sum()) - 1.6
+    power = blur(10 ** (image / 10), 0.6)
+    power = power * rng.gamma(_LOOKS, 1 / _LOOKS, image.shape)
+    return 10 * np.log10(np.maximum(power, 1e-5))
+
+
+def _interpolated(looks: dict[int, np.ndarray]) -> np.ndarray:
+    """Interpolate looks to a table of shape ``(codes, variants, bands)``."""
+    num_bands = next(iter(looks.values())).shape[1]
+    table = np.zeros((len(DFC2020_CLASSES) + 1, _VARIANTS, num_bands), dtype=np.float32)
+    for code, rows in looks.items():
+        position = np.linspace(0, len(rows) - 1, _VARIANTS)
+        for band in range(num_bands):
+            table[code, :, band] = np.interp(
+                position, np.arange(len(rows)), rows[:, band]
+            )
+    return table
+
+
+def _reflectance_table(date: Date) -> np.ndarray:
+    """Return the looks on a date: leaves fall and grass withers as growth ends."""
+    table = _interpolated(REFLECTANCE)
+    loss = 0.09 * (1 - date.growth)
+    for code, share in ((FOREST, 1.2), (SHRUBLAND, 0.8), (GRASSLAND, 1)):
+        table[code] *= np.exp(-share * loss * _GREEN)
+    return table
+
+
+def _with_season(landscape: Landscape, date: Date) -> np.ndarray:
+    """Return variants in which more fields are bare when less grows."""
+    later = np.clip(landscape.variant, 0, 1) ** (1.6**date.growth)
+    return np.where(landscape.codes == CROPLAND, later, landscape.variant)
+
+
+def _look_up(table: np.ndarray, codes: np.ndarray, variant: np.ndarray) -> np.ndarray:
+    """Return the look of each pixel of shape ``(bands, H, W)``, float32."""
+    step = np.round(variant * (_VARIANTS - 1)).astype(np.int64)
+    looks = table.astype(np.float32).reshape(-1, table.shape[-1])
+    return np.ascontiguousarray(looks.T)[:, codes.astype(np.int64) * _VARIANTS + step]
+
+
+def _facing(landscape: Landscape, direction: float) -> np.ndarray:
+    """Return how far the ground, 10 m a pixel, faces a direction: its slope there."""
+    down, right = slope(landscape.height)
+    facing = (down * np.sin(direction) + right * np.cos(direction)) / 10
+    return np.clip(facing, -0.6, 0.6).astype(np.float32)
+
+
+def _sample(image: np.ndarray) -> np.ndarray:
+    """Blur each band and average it to its GSD, in an array of 10 m pixels."""
+    gsds = [band.gsd for band in BANDS.values() if band.sensor == 's2']
+    image = blur(image, 0.55)
+    return np.stack(
+        [_coarsen(x, gsd // 10) for x, gsd in zip(image, gsds, strict=True)]
+    )
+
+
+def _coarsen(band: np.ndarray, factor: int) -> np.ndarray:
+    """Average squares of pixels, the last ones cut at the edge."""
+    if factor == 1:
+        return band
+    height, width = band.shape
+    padded = np.pad(band, [(0, -n % factor) for n in band.shape], mode='edge')
+    rows, columns = (n // factor for n in padded.shape)
+    means = padded.reshape(rows, factor, columns, factor).mean(axis=(1, 3))
+    return means.repeat(factor, 0).repeat(factor, 1)[:height, :width]
