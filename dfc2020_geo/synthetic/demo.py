@@ -27,9 +27,6 @@ def write_demo(
 ) -> DemoRoots:
     """Write the data of the demo, which a small network learns in a minute.
 
-    The patches for training are smaller than those of SEN12MS: a minute is then
-    enough for some hundred steps.
-
     Args:
         root: Folder in which a folder of each data set is made.
         seed: Number of the data; equal numbers give equal files.
@@ -43,9 +40,8 @@ def write_demo(
         write_sen12ms(
             root / 'sen12ms',
             seed=seed,
-            size=256,
             scenes_per_season=7,
-            patches_per_scene=9,
+            patches_per_scene=3,
             labels=labels,
         ),
         write_dfc2020(root / 'dfc2020', seed=seed, num_val=7, num_test=21),
