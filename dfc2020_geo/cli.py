@@ -1,6 +1,5 @@
 """The command ``dfc2020-geo``: a table of verbs, each of which loads its program."""
 
-import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     What a user can mend ends in one line on the standard error and exit code 1 (2 for
-    a command line that cannot be parsed); a defect of the program keeps its traceback.
+    an unknown verb); a defect of the program keeps its traceback.
 
     Args:
         args: Command line without the program; by default the program's own.
@@ -68,8 +67,6 @@ def _help() -> str:
 def _run_plainly(run: Callable[[list[str]], None], args: list[str]) -> None:
     try:
         run(args)
-    except argparse.ArgumentError as error:
-        _stop(_shorten(str(error)), 2)
     except Exception as error:
         message = _message_for_user(error)
         if message is None:
@@ -81,29 +78,28 @@ def _message_for_user(error: BaseException | None) -> str | None:
     """Return the message of an error that this package raised for its user.
 
     Libraries wrap such errors: those of a worker process arrive as text, with the
-    worker's traceback inside.
+    worker's traceback inside. What Python itself raised in this package is a defect.
     """
-    package = __file__.removesuffix('cli.py')
     while error is not None:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raised_in = [line for line in lines if line.lstrip().startswith('File "')]
-        if raised_in and raised_in[-1].split('"')[1].startswith(package):
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        files = [i for i, line in enumerate(lines) if line.startswith('File "')]
+        if files and _is_for_user(lines[files[-1]].split('"')[1], lines[files[-1] + 1]):
             return lines[-1].partition(': ')[2]
         frames = traceback.extract_tb(error.__traceback__)
-        if frames and frames[-1].filename.startswith(package):
+        expected = isinstance(error, (ValueError, TypeError, OSError, RuntimeError))
+        if (
+            expected
+            and frames
+            and _is_for_user(frames[-1].filename, frames[-1].line or '')
+        ):
             return str(error)
         error = error.__cause__ or error.__context__
     return None
 
 
-def _shorten(message: str) -> str:
-    """Bring the parser's account of a wrong setting into one line."""
-    lines = [line.strip().removeprefix('- ') for line in message.splitlines()]
-    if 'Errors:' in lines:
-        told = lines[lines.index('Errors:') + 1 :]
-        end = next((i for i, s in enumerate(told) if s.startswith('Given val')), None)
-        lines = [lines[0], *(s for s in told[:end] if 'NoneType' not in s)]
-    return ' '.join(line for line in lines if line)
+def _is_for_user(file: str, line: str) -> bool:
+    package = __file__.removesuffix('cli.py')
+    return file.startswith(package) and line.startswith('raise ')
 
 
 def _stop(message: str, code: int) -> None:

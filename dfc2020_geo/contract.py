@@ -9,14 +9,14 @@ import pickle
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from . import __version__
 from .bands import band_names, select_bands
 from .classes import get_scheme
-from .transforms import VALUE_RANGE
+from .transforms import VALUE_RANGE, NaN
 
 #: Where a checkpoint of this package keeps what it fixes.
 CONTRACT_KEY = 'dfc2020_geo'
@@ -41,8 +41,10 @@ def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]
         to 0 and 1, the classes in index order.
 
     Raises:
-        ValueError: If a band or the scheme is unknown.
+        ValueError: If a band, the scheme or *nan* is unknown.
     """
+    if nan not in get_args(NaN):
+        raise ValueError(f"Expected nan to be one of {get_args(NaN)}, got '{nan}'.")
     sensors = sorted({band.sensor for band in select_bands(bands)})
     classes = get_scheme(scheme).classes
     return {
@@ -96,9 +98,9 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
     except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
         raise ValueError(
-            f'Expected a checkpoint of plain values and tensors, got {path} ({reason}).'
+            f'Expected a Lightning checkpoint of plain values and tensors, got {path}, '
+            'which is damaged or something else.'
         ) from error
     if not isinstance(checkpoint, dict) or CONTRACT_KEY not in checkpoint:
         raise ValueError(

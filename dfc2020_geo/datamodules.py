@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchgeo.datamodules import NonGeoDataModule
+from torchgeo.datasets import DatasetNotFoundError
 
 from .bands import DEFAULT_BANDS
 from .classes import IGNORE_INDEX
 from .contract import data_contract
-from .datasets import DFC2020Patches, PatchDataset, SEN12MSPatches, UnlabeledPatches
+from .datasets import (
+    DFC2020Patches,
+    PatchDataset,
+    PatchesNotFoundError,
+    SEN12MSPatches,
+    UnlabeledPatches,
+)
 from .preparation import PrepareBatch
 from .transforms import NaN, valid_pixels, value_ranges
 
@@ -28,21 +35,37 @@ _SPLITS = {
 }
 
 
-def _named(
-    prefix: str, dataset: type[PatchDataset], splits: Sequence[str]
-) -> dict[str, Callable[..., PatchDataset]]:
-    return {
-        f'{prefix}_{split.replace("-", "_")}': partial(dataset, split=split)
-        for split in splits
-    }
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """A set of patches that can serve a stage.
+
+    Attributes:
+        dataset: Its class.
+        data: What the argument for its root begins with, as in ``sen12ms_root``.
+        split: Its split, None for data without splits.
+    """
+
+    dataset: type[PatchDataset]
+    data: str
+    split: str | None = None
+
+    @property
+    def has_cities(self) -> bool:
+        """Whether cities can be chosen."""
+        return self.split == 'all'
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it can be learned from and scored on."""
+        return self.split is not None
 
 
 #: Every set that can serve a stage, by name.
-SETS: dict[str, Callable[..., PatchDataset]] = {
-    **_named('sen12ms', SEN12MSPatches, SEN12MSPatches.splits),
-    **_named('dfc2020', DFC2020Patches, DFC2020Patches.splits),
-    'unlabeled': UnlabeledPatches,
-}
+SETS: dict[str, NamedSet] = {
+    f'{data}_{split.replace("-", "_")}': NamedSet(dataset, data, split)
+    for data, dataset in (('sen12ms', SEN12MSPatches), ('dfc2020', DFC2020Patches))
+    for split in dataset.splits
+} | {'unlabeled': NamedSet(UnlabeledPatches, 'unlabeled')}
 
 
 class LandCoverDataModule(NonGeoDataModule):
@@ -63,7 +86,7 @@ class LandCoverDataModule(NonGeoDataModule):
         dfc2020_root: Path | str = 'data/dfc2020',
         unlabeled_root: Path | str = 'data/unlabeled',
         cities: Sequence[str] | None = None,
-        bands: Sequence[str] = DEFAULT_BANDS,
+        bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NaN = 'lowest',
         augmentations: Sequence[nn.Module] | None = None,
@@ -96,6 +119,11 @@ class LandCoverDataModule(NonGeoDataModule):
         Raises:
             ValueError: If a name is unknown or an augmentation unfit for masks.
         """
+        if batch_size < 1 or (num_workers or 0) < 0:
+            raise ValueError(
+                f'Expected batch_size from 1 and num_workers from 0, '
+                f'got {batch_size} and {num_workers}.'
+            )
         if num_workers is None:
             num_workers = min(4, os.cpu_count() or 1)
         super().__init__(PatchDataset, batch_size, num_workers)
@@ -105,6 +133,11 @@ class LandCoverDataModule(NonGeoDataModule):
                 raise ValueError(
                     f"Expected {split} to be a set of {tuple(SETS)}, got '{name}'."
                 )
+        if cities and not any(SETS[name].has_cities for name in self.sets.values()):
+            raise ValueError(
+                f'Expected cities with the set dfc2020_all only, got {list(cities)} '
+                f'with {self.sets}.'
+            )
         self.roots = {
             'sen12ms': sen12ms_root,
             'dfc2020': dfc2020_root,
@@ -118,6 +151,8 @@ class LandCoverDataModule(NonGeoDataModule):
         self.aug = PrepareBatch(bands, nan)
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
         self.collate_fn = _collate
+        #: Leaves out what need not be predicted; writers of predictions set it.
+        self.narrow: Callable[[PatchDataset], PatchDataset] | None = None
 
     def setup(self, stage: str) -> None:
         """Set up the sets of a stage.
@@ -131,19 +166,28 @@ class LandCoverDataModule(NonGeoDataModule):
         """
         for split in _SPLITS[str(getattr(stage, 'value', stage))]:
             name = self.sets[split]
-            if name == 'unlabeled' and split != 'predict':
+            if split != 'predict' and not SETS[name].is_labelled:
                 raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")
-            setattr(self, f'{split}_dataset', self._build(name))
+            setattr(self, f'{split}_dataset', self._build(split, name))
 
-    def _build(self, name: str) -> PatchDataset:
+    def _build(self, split: str, name: str) -> PatchDataset:
+        chosen = SETS[name]
         arguments: dict[str, Any] = {
-            'root': self.roots[name.partition('_')[0]],
+            'root': self.roots[chosen.data],
             'bands': self.bands,
             'scheme': self.scheme,
         }
-        if name == 'dfc2020_all':
+        if chosen.split is not None:
+            arguments['split'] = chosen.split
+        if chosen.has_cities:
             arguments['cities'] = self.cities
-        return SETS[name](**arguments)
+        try:
+            return chosen.dataset(**arguments)
+        except DatasetNotFoundError as error:
+            raise PatchesNotFoundError(
+                f'{error} (This is {name}, for {split}: --data.{chosen.data}_root is '
+                f'its root, --data.{split} names another set.)'
+            ) from error
 
     def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
         """Load each patch of a set once an epoch, but for a remainder of one.
@@ -153,6 +197,8 @@ class LandCoverDataModule(NonGeoDataModule):
         patches whose pixels are all ignored, so none is scored twice.
         """
         dataset = self._valid_attribute(f'{split}_dataset', 'dataset')
+        if split == 'predict' and self.narrow is not None:
+            dataset = self.narrow(dataset)
         num_processes = self.trainer.world_size if self.trainer else 1
         if split in ('val', 'test') and len(dataset) % num_processes:
             dataset = _FilledUp(dataset, num_processes)

@@ -35,8 +35,13 @@ class CrossEntropy(nn.Module):
         Returns:
             A scalar.
         """
+        # A sum over pixels overflows half precision.
         total = functional.cross_entropy(
-            logits, mask, self.weight, ignore_index=IGNORE_INDEX, reduction='sum'
+            logits.float(),
+            mask,
+            self.weight,
+            ignore_index=IGNORE_INDEX,
+            reduction='sum',
         )
         counted = mask != IGNORE_INDEX
         if self.weight is None:
@@ -70,7 +75,7 @@ class ValidPixels(nn.Module):
             A scalar.
         """
         counted = mask != IGNORE_INDEX
-        pixels = logits.movedim(1, -1)[counted]
+        pixels = logits.float().movedim(1, -1)[counted]
         if not len(pixels):
             return pixels.sum()
         return self.loss(pixels.T[None], mask[counted][None])

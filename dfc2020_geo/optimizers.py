@@ -1,10 +1,8 @@
-"""Parameter groups and what a checkpoint remembers of an optimiser."""
+"""Parameter groups, and what a checkpoint remembers of an optimiser."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
 
 
 def parameter_groups(
@@ -39,19 +37,38 @@ def parameter_groups(
     return [group for group in groups if group['params']]
 
 
-def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """State what resuming restores and therefore cannot change.
+def describe_schedule(plan: Any) -> dict[str, Any]:
+    """State what resuming restores of an optimiser and a scheduler.
 
     Args:
-        optimizer: The optimiser, before or after its first step.
+        plan: What ``configure_optimizers`` returns, before the first step.
 
     Returns:
-        Its class and the initial learning rate of each of its groups.
+        Plain values by name: the class and every option of both, the optimiser's as
+        one value per group of parameters. Nothing, if *plan* is not a dict of one
+        optimiser and one scheduler.
     """
-    rates = _initial_rates(optimizer.param_groups)
-    return {'optimizer': type(optimizer).__name__, 'lr': rates}
+    if not isinstance(plan, dict):
+        return {}
+    optimizer, schedule = plan['optimizer'], plan['lr_scheduler']
+    groups = [
+        {k: v for k, v in group.items() if k not in ('params', 'initial_lr')}
+        # A scheduler changes the rate when it is made.
+        | {'lr': group.get('initial_lr', group['lr'])}
+        for group in optimizer.param_groups
+    ]
+    scheduler = schedule['scheduler']
+    state = {k: v for k, v in scheduler.state_dict().items() if _is_plain(v)}
+    return {
+        'optimizer': type(optimizer).__name__,
+        **{name: [g[name] for g in groups] for name in groups[0]},
+        'lr_scheduler': type(scheduler).__name__,
+        'lr_interval': schedule['interval'],
+        **{f'lr_scheduler.{name}': value for name, value in state.items()},
+    }
 
 
-def _initial_rates(groups: Iterable[dict[str, Any]]) -> list[float]:
-    """Return each group's rate before a scheduler changed it."""
-    return [float(group.get('initial_lr', group['lr'])) for group in groups]
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, (bool, int, float, str))

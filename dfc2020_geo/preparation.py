@@ -1,5 +1,6 @@
 """From a batch in file units to what a network reads, on the batch's device."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,6 +74,10 @@ def _sequence(*operations: Any) -> AugmentationSequential:
 def _check_masks(augmentation: nn.Module, num_channels: int) -> None:
     """Refuse an augmentation whose masks hold other indices than it was given."""
     name = type(augmentation).__name__
+    augmentation = copy.deepcopy(augmentation)
+    for probability in ('p', 'p_batch'):
+        if hasattr(augmentation, probability):
+            setattr(augmentation, probability, 1.0)
     low, high = _PROBE
     mask = torch.full((8, 256, 256), low)
     mask[:, ::3, ::5] = mask[:, 100:150, 90:170] = high

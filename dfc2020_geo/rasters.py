@@ -19,7 +19,7 @@ from .atomic import replacing
 from .classes import DFC2020_CLASSES, NODATA_CODE
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
-_SIDECAR = '.aux.xml'
+SIDECAR = '.aux.xml'
 
 
 @contextmanager
@@ -56,13 +56,47 @@ def read_bands(
         RuntimeError: If the file cannot be read or has another number of bands;
             the message names it.
     """
+    return _read(path, indexes, num_bands)[0]
+
+
+def _read(
+    path: Path | str, indexes: Sequence[int], num_bands: int | None
+) -> tuple[np.ndarray, float | None]:
+    """Read bands, and the value that the file declares as no data."""
     with _open(path) as raster:
         expected = max(indexes) if num_bands is None else num_bands
         if raster.count != expected and (num_bands or raster.count < expected):
             raise RuntimeError(
-                f'Expected {expected} bands, got {raster.count} in {path}.'
+                f'Expected {expected} bands, got {raster.count} in {path}; replace '
+                'this file or take the patch out.'
             )
-        return raster.read(list(indexes))
+        return raster.read(list(indexes)), raster.nodata
+
+
+def read_image(
+    path: Path | str, indexes: Sequence[int], num_bands: int | None = None
+) -> np.ndarray:
+    """Read some bands of an image, NaN where the file declares no data.
+
+    Args:
+        path: File to read.
+        indexes: Positions of the bands, counted from 1.
+        num_bands: Number of bands that the file must have, if that is known.
+
+    Returns:
+        Array of shape ``(len(indexes), H, W)``, float32, in the units of the file.
+
+    Raises:
+        RuntimeError: If the file cannot be read, has another number of bands or holds
+            no real numbers; the message names it.
+    """
+    stored, nodata = _read(path, indexes, num_bands)
+    if stored.dtype.kind not in 'iuf':
+        raise RuntimeError(f'Expected real numbers, got {stored.dtype} in {path}.')
+    image = stored.astype(np.float32)
+    if nodata is not None and not np.isnan(nodata):
+        image[stored == nodata] = np.nan
+    return image
 
 
 def write_image(
@@ -185,6 +219,6 @@ def _copy_atomically(source: str, path: Path | str) -> None:
     with replacing(path) as unfinished:
         with _quiet():
             copy(source, unfinished, driver='GTiff', compress='deflate')
-        sidecar = Path(f'{unfinished}{_SIDECAR}')
+        sidecar = Path(f'{unfinished}{SIDECAR}')
         if sidecar.exists():
-            os.replace(sidecar, f'{path}{_SIDECAR}')
+            os.replace(sidecar, f'{path}{SIDECAR}')

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,14 +18,22 @@ from .bands import band_names
 from .callbacks import ClassMapWriter, PreviewWriter, ScoreWriter
 from .contract import CONTRACT_KEY, NETWORK_FACTS, SHARED_FACTS, read_checkpoint
 from .datamodules import LandCoverDataModule
+from .settings import describe_settings, shorten
 from .statements import find_statement, read_statements, resolve_configs
 from .tasks import LandCoverSegmentation
 
-#: Values of ckpt_path by which Lightning chooses a checkpoint of the same run.
-_LIGHTNINGS_CHOICES = ('best', 'last', 'hpc', 'registry')
+#: Values of ckpt_path by which Lightning looks for a checkpoint to go on with.
+_LIGHTNINGS_CHOICES = (None, 'last', 'hpc', 'registry')
+
+#: The learning rate that PyTorch's optimisers have unless told otherwise.
+_DEFAULT_LR = 1e-3
 
 #: Errors of the command line are raised, for one line in place of the whole usage.
-_PARSER: dict[str, Any] = {'exit_on_error': False, 'prog': 'dfc2020-geo'}
+_PARSER: dict[str, Any] = {
+    'exit_on_error': False,
+    'allow_abbrev': False,
+    'prog': 'dfc2020-geo',
+}
 
 
 class SaveConfig(LightningSaveConfig):
@@ -90,18 +99,49 @@ class LandCoverCLI(LightningCLI):
         """Parse the command line; with a checkpoint, on top of what that says."""
         self._check_shared_facts()
         self._check_lr()
-        said = find_statement(self.statements, 'ckpt_path')
-        if said is None or said.value in (None, *_LIGHTNINGS_CHOICES):
-            self.config = parser.parse_args(args)
+        stage, *rest = args
+        path = self._find_checkpoint(stage)
+        if path is None:
+            self._parse(parser, args)
             return
-        checkpoint = read_checkpoint(said.value)
+        checkpoint = read_checkpoint(path)
         settings = json.dumps(_settings(checkpoint))
         # The first config counts least: after it come the user's, and the flags.
-        stage = args[0]
-        self.config = parser.parse_args([stage, '--config', settings, *args[1:]])
-        self._check_facts(checkpoint[CONTRACT_KEY], said.value)
+        self._parse(parser, [stage, f'--config={settings}', *rest])
+        self._check_facts(checkpoint[CONTRACT_KEY], path)
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
+
+    def _find_checkpoint(self, stage: str) -> str | None:
+        """Return the path of the checkpoint; only training can do without."""
+        said = find_statement(self.statements, 'ckpt_path')
+        path = None if said is None or said.value is None else str(said.value)
+        if stage == 'fit':
+            return None if path in _LIGHTNINGS_CHOICES else path
+        if not path and not {'-h', '--help'} & {*self.args}:
+            raise ValueError(
+                f'Expected the checkpoint to {stage} with, got none; '
+                'add --ckpt_path FILE.'
+            )
+        return path
+
+    def _parse(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        """Parse a command line; say of a wrong setting where it stands."""
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            message = shorten(str(error))
+            places = {
+                said.where
+                for said in self.statements
+                if f"'{said.name.rpartition('.')[2]}'" in message
+            }
+            where = f' (in {", ".join(sorted(places))})' if places else ''
+            raise ValueError(message + where) from error
+        except SystemExit:
+            if {'-h', '--help'} & {*args}:
+                print(describe_settings(LandCoverDataModule, LandCoverSegmentation))
+            raise
 
     def _parse_ckpt_path(self) -> None:
         """Leave the checkpoint to :meth:`parse_arguments`.
@@ -124,7 +164,9 @@ class LandCoverCLI(LightningCLI):
 
     def _check_lr(self) -> None:
         """Refuse a learning rate that the groups of parameters would override."""
-        if said := find_statement(self.statements, 'model.optimizer.lr'):
+        said = find_statement(self.statements, 'model.optimizer.lr')
+        # The parser writes an optimiser's own default into the settings of a run.
+        if said and said.value != _DEFAULT_LR:
             raise ValueError(
                 f'Expected the learning rate under model.lr, got '
                 f'model.optimizer.init_args.lr={said.value} in {said.where}.'

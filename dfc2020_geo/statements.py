@@ -10,6 +10,9 @@ import yaml
 
 _CONFIG_FLAGS = ('--config', '-c')
 
+#: Groups whose settings may stand in a file of their own.
+_GROUPS = ('data', 'model', 'trainer', 'class_maps', 'previews', 'scores')
+
 #: Levels between a class and its arguments that flags may leave out.
 _LEVELS = ('init_args', 'dict_kwargs')
 
@@ -67,28 +70,31 @@ def find_config(name: str) -> str:
 
 
 def resolve_configs(args: Sequence[str]) -> list[str]:
-    """Replace the names of the package's configs in a command line by their paths.
+    """Bring the configs of a command line to its front, with their paths.
+
+    The parser takes settings in their order, so that a flag before a config would be
+    lost.
 
     Args:
-        args: Command line without the program.
+        args: Command line without the program, its verb first.
 
     Returns:
-        The same command line, each ``--config NAME`` as ``--config PATH``.
+        The verb, each config as ``--config=PATH``, then the rest in its order.
 
     Raises:
         FileNotFoundError: If a config is not found.
     """
-    resolved, expects_config = [], False
-    for arg in args:
+    configs, rest, expects_config = [], [], False
+    for arg in args[1:]:
         flag, equals, value = arg.partition('=')
         if expects_config:
-            resolved.append(find_config(arg))
+            configs.append(f'--config={find_config(arg)}')
         elif equals and flag in _CONFIG_FLAGS:
-            resolved.append(f'{flag}={find_config(value)}')
-        else:
-            resolved.append(arg)
+            configs.append(f'--config={find_config(value)}')
+        elif arg not in _CONFIG_FLAGS:
+            rest.append(arg)
         expects_config = arg in _CONFIG_FLAGS
-    return resolved
+    return [*args[:1], *configs, *rest]
 
 
 def read_statements(args: Sequence[str]) -> list[Statement]:
@@ -99,15 +105,16 @@ def read_statements(args: Sequence[str]) -> list[Statement]:
 
     Returns:
         A statement for each flag, and for each value in each config file.
+
+    Raises:
+        ValueError: If a config file is no YAML.
     """
     statements: list[Statement] = []
     for flag, value in _pairs(args):
         if flag in _CONFIG_FLAGS:
-            content = yaml.safe_load(Path(value).read_text(encoding='utf-8'))
-            statements.extend(_flatten(content or {}, f'config {value}'))
+            statements.extend(_read_file(value))
         else:
-            plain = yaml.safe_load(value)
-            content = {flag.removeprefix('--').rstrip('+'): plain}
+            content = {flag.removeprefix('--').rstrip('+'): _plain(value)}
             statements.extend(_flatten(content, f'flag {flag}'))
     return statements
 
@@ -140,10 +147,38 @@ def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
             position += 1
 
 
+def _plain(text: str) -> Any:
+    """Read a flag's value as YAML, or as the text that it is: paths may hold anything."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return text if isinstance(value, Mapping) and not text.startswith('{') else value
+
+
+def _read_file(path: str, prefix: str = '') -> Iterator[Statement]:
+    """Yield what a config file says, or a file with the settings of one group."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'Expected a YAML file, got {path} ({reason}).') from error
+    if not isinstance(content, Mapping):
+        raise TypeError(
+            f'Expected a YAML file of settings under their names, got {path} with '
+            f'{type(content).__name__}.'
+        )
+    yield from _flatten(content, f'config {path}', prefix)
+
+
 def _flatten(content: Any, where: str, prefix: str = '') -> Iterator[Statement]:
     """Yield each value of nested mappings under its dotted name."""
     if not isinstance(content, Mapping):
-        yield Statement(prefix, content, where)
+        is_file = isinstance(content, str) and content.endswith(('.yaml', '.yml'))
+        if is_file and prefix in _GROUPS and Path(content).is_file():
+            yield from _read_file(content, prefix)
+        else:
+            yield Statement(prefix, content, where)
         return
     for key, value in content.items():
         parts = [part for part in str(key).split('.') if part not in _LEVELS]

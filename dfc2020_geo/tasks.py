@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,7 +24,7 @@ from .contract import (
 )
 from .losses import build_loss
 from .metrics import SegmentationScores
-from .optimizers import describe_optimizer, parameter_groups
+from .optimizers import describe_schedule, parameter_groups
 from .transforms import NaN
 
 Batch = dict[str, Tensor]
@@ -36,7 +36,11 @@ class LandCoverSegmentation(SemanticSegmentation):
     What the bands of the input are and what the classes of the output mean is saved
     with the weights, so a checkpoint alone says what it reads and what it predicts.
     Networks, backbones and pretrained weights are those of torchgeo. Images of any
-    height and width are padded to what the network takes, and the answer is cut back.
+    height and width are padded to what the network takes, and the logits are cut back
+    (``dpt`` alone takes the one size that its backbone was made for).
+
+    torchgeo's default of minimising ``val_loss`` is replaced: the best checkpoint is
+    the one of the highest ``val_AA``.
     """
 
     monitor = 'val_AA'
@@ -48,7 +52,7 @@ class LandCoverSegmentation(SemanticSegmentation):
 
     def __init__(
         self,
-        bands: Sequence[str] = DEFAULT_BANDS,
+        bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NaN = 'lowest',
         model: Literal[
@@ -96,9 +100,14 @@ class LandCoverSegmentation(SemanticSegmentation):
             freeze_decoder: Train the head (and backbone) alone.
 
         Raises:
-            ValueError: If a band, the scheme or the loss is unknown.
+            ValueError: If a name is unknown, or there is not one weight per class.
         """
         self.scheme = get_scheme(scheme)
+        if class_weights is not None and len(class_weights) != len(self.scheme):
+            raise ValueError(
+                f'Expected a class weight for each of {self.scheme.labels}, '
+                f'got {len(class_weights)}.'
+            )
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.facts = data_contract(bands, scheme, nan)
         super().__init__(
@@ -129,7 +138,23 @@ class LandCoverSegmentation(SemanticSegmentation):
             labels=self.scheme.labels,
             ignore_index=IGNORE_INDEX,
         )
-        super().configure_models()
+        try:
+            super().configure_models()
+        except (KeyError, RuntimeError) as error:
+            # smp answers an unknown backbone with a KeyError, timm with its own.
+            if 'encoder name' in str(error) or 'Unknown model' in str(error):
+                raise ValueError(
+                    f"Expected a backbone of smp, or of timm with 'tu-' before its "
+                    f"name, got '{self.hparams['backbone']}'."
+                ) from error
+            raise
+        if not hasattr(self, 'model'):
+            known = get_args(
+                inspect.signature(type(self)).parameters['model'].annotation
+            )
+            raise ValueError(
+                f"Expected model to be one of {known}, got '{self.hparams['model']}'."
+            )
 
     def configure_losses(self) -> None:
         """Initialize the loss."""
@@ -198,7 +223,7 @@ class LandCoverSegmentation(SemanticSegmentation):
     def training_step(
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> Tensor:
-        """Compute the training loss, and no scores: they would cost a third of a step.
+        """Compute the training loss, and no scores.
 
         Args:
             batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and ``'mask'`` of
@@ -236,11 +261,14 @@ class LandCoverSegmentation(SemanticSegmentation):
         """
         logits = self(batch['image'])
         prediction = logits.max(dim=1).indices.byte()
+        probabilities = None
+        if self.return_probabilities:
+            probabilities = logits.float().softmax(dim=1)
         if 'valid' in batch:
             prediction = prediction.where(batch['valid'], IGNORE_INDEX)
         return {
             'prediction': prediction,
-            'probabilities': logits.softmax(1) if self.return_probabilities else None,
+            'probabilities': probabilities,
             'bounds': batch.get('bounds'),
             'transform': batch.get('transform'),
         }
@@ -259,8 +287,8 @@ class LandCoverSegmentation(SemanticSegmentation):
         }
         path = f'{type(self).__module__}.{type(self).__qualname__}'
         checkpoint['hyper_parameters'] = kept | {'_class_path': path}
-        facts = self.contract | {'versions': versions()}
-        checkpoint[CONTRACT_KEY] = facts | {'resume': self._resume_facts()}
+        notes = {'versions': versions(), 'resume': self._resume_facts()}
+        checkpoint[CONTRACT_KEY] = self.contract | notes
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the weights of another network, and another optimiser for resuming."""
@@ -279,15 +307,14 @@ class LandCoverSegmentation(SemanticSegmentation):
             name, value, other = conflict
             raise ValueError(
                 f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
-                'restores the optimiser with its state and rate; leave the change out '
-                'to go on, or train anew without --ckpt_path.'
+                'restores the optimiser and its schedule; leave the change out to go '
+                'on, or train anew without --ckpt_path.'
             )
 
     def _resume_facts(self) -> dict[str, Any]:
-        # torchgeo's CLI can put another optimiser in place of this task's.
-        if 'configure_optimizers' in self.__dict__:
-            return {}
-        return describe_optimizer(self._make_optimizer())
+        frozen = ('freeze_backbone', 'freeze_decoder')
+        plan = describe_schedule(self.configure_optimizers())
+        return {name: self.hparams[name] for name in frozen} | plan
 
 
 def _plain(value: Any) -> Any:

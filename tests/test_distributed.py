@@ -55,8 +55,8 @@ def test_scores_of_two_processes_are_those_of_one(
 ) -> None:
     # Three patches: one of the two processes has one more to score.
     for name, flags in {'one': (), 'two': TWO}.items():
-        output = f'--scores.output_dir={name}'
-        _run(tmp_path, checkpoint, baseline_tree, 'test', output, *flags)
+        (tmp_path / name).mkdir()
+        _run(tmp_path / name, checkpoint, baseline_tree, 'test', *flags)
     one, two = (
         json.loads((tmp_path / name / 'dfc2020_test.json').read_text())
         for name in ('one', 'two')

@@ -68,8 +68,10 @@ def test_augmentations_of_kornia_make_no_new_classes(
 
 
 def test_an_augmentation_that_interpolates_masks_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match='got BilinearMask, which interpolates masks'):
-        PrepareBatch(['B02'], augmentations=[BilinearMask(p=1.0)])
+    for augmentation in (BilinearMask(p=0.05), BilinearMask(p=0.1, same_on_batch=True)):
+        with pytest.raises(ValueError, match='got BilinearMask, which interpolates'):
+            PrepareBatch(['B02'], augmentations=[augmentation])
+        assert augmentation.p < 1
 
 
 @pytest.mark.parametrize('augmentation', [K.RandomMixUpV2(), K.RandomJigsaw()])

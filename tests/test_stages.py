@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,91 @@ def test_predictions_that_exist_are_refused(run: Run, baseline_tree: Path) -> No
     run('predict', root, '--class_maps.overwrite=true', '--previews.overwrite=true')
 
 
+@pytest.fixture(scope='session')
+def other_checkpoint(
+    trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint of the same network with other weights."""
+    path = tmp_path_factory.mktemp('other') / 'other.ckpt'
+    checkpoint = torch.load(trained[1], weights_only=True)
+    for tensor in checkpoint['state_dict'].values():
+        tensor += 1
+    torch.save(checkpoint, path)
+    return path
+
+
+def _interrupt(folder: Path, missing: str) -> None:
+    record = json.loads((folder / 'run.json').read_text())
+    (folder / 'run.json').write_text(json.dumps(record | {'finished': False}))
+    (folder / missing).unlink()
+
+
+def test_maps_of_two_checkpoints_are_not_mixed(
+    run: Run, baseline_tree: Path, tmp_path: Path, other_checkpoint: Path
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    run('predict', root)
+    _interrupt(tmp_path / 'predictions', 'plain_007.tif')
+    error = run(
+        'predict', root, '--previews.overwrite=true', ckpt_path=other_checkpoint
+    )
+    assert 'predictions with the outputs of a run with other weights' in error
+    assert not (tmp_path / 'predictions' / 'plain_007.tif').exists()
+    run('predict', root, '--seed_everything=5', '--previews.overwrite=true')
+    assert (tmp_path / 'predictions' / 'plain_007.tif').exists()
+
+
+def test_a_refused_run_replaces_nothing(
+    run: Run, baseline_tree: Path, tmp_path: Path, other_checkpoint: Path
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    run('predict', root)
+    before = {p: p.read_bytes() for p in (tmp_path / 'predictions').iterdir()}
+    error = run(
+        'predict', root, '--class_maps.overwrite=true', ckpt_path=other_checkpoint
+    )
+    assert 'previews with the outputs of a run with other weights' in error
+    assert {p: p.read_bytes() for p in (tmp_path / 'predictions').iterdir()} == before
+
+
+def test_outputs_replace_no_inputs(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(baseline_tree / 'tiffs', tmp_path / 'tiffs')
+    shutil.copytree(baseline_tree / 'dfc2020', tmp_path / 'df')
+    truth = 'df/ROIs0000_test/dfc_0'
+    before = {p: p.read_bytes() for p in tmp_path.rglob('*.tif')}
+    for folder, root in {
+        'tiffs/s1': ['--data.unlabeled_root=tiffs'],
+        truth: ['--data.dfc2020_root=df', '--data.predict=dfc2020_test'],
+    }.items():
+        output = f'--class_maps.output_dir={folder}'
+        error = run('predict', *root, output, '--class_maps.overwrite=true')
+        assert f'got a folder of the data: {folder}' in error
+    assert {p: p.read_bytes() for p in tmp_path.rglob('*.tif')} == before
+
+
+def test_two_patches_of_one_name_are_refused(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(baseline_tree / 'tiffs', tmp_path / 'tiffs')
+    for sensor in ('s1', 's2'):
+        source = tmp_path / 'tiffs' / sensor / f'image_{sensor}_001.tif'
+        shutil.copy(source, source.with_name('image_pred_001.tif'))
+    error = run('predict', '--data.unlabeled_root=tiffs')
+    assert 'got image_pred_001 for 2 patches' in error
+
+
+def test_a_part_of_a_prediction_is_not_its_end(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    limit = ['--trainer.limit_predict_batches=1', '--data.batch_size=1']
+    assert 'all but' in run('predict', root, *limit)
+    run('predict', root)
+    assert len(list((tmp_path / 'predictions').glob('*.tif'))) == 3
+
+
 def test_an_interrupted_prediction_goes_on(
     run: Run, baseline_tree: Path, tmp_path: Path
 ) -> None:
@@ -172,10 +258,8 @@ def test_an_interrupted_prediction_goes_on(
     before = {path.name: path.read_bytes() for path in folder.glob('*.tif')}
     kept = folder / 'image_pred_001.tif'
     time = kept.stat().st_mtime_ns
-    for directory in (folder, tmp_path / 'previews'):
-        record = json.loads((directory / 'run.json').read_text())
-        (directory / 'run.json').write_text(json.dumps(record | {'finished': False}))
-    (folder / 'image_pred_002.tif').unlink()
+    _interrupt(folder, 'image_pred_002.tif')
+    _interrupt(tmp_path / 'previews', 'image_pred_001.png')
     run('predict', root)
     assert {path.name: path.read_bytes() for path in folder.glob('*.tif')} == before
     assert kept.stat().st_mtime_ns == time
@@ -236,6 +320,77 @@ def test_resuming_goes_on_and_keeps_the_rate(
     assert 'resuming restores the optimiser' in error
     error = run('fit', config, '--model.optimizer=torch.optim.Adam')
     assert 'Expected optimizer=SGD' in error
+
+
+@pytest.mark.parametrize(
+    ('flag', 'expected'),
+    [
+        ('--model.optimizer.momentum=0.1', 'momentum=[0.9] as in the checkpoint'),
+        ('--model.optimizer.weight_decay=0.1', 'weight_decay=[0.0]'),
+        ('--model.patience=3', 'lr_scheduler.patience=10'),
+        ('--model.lr_scheduler=torch.optim.lr_scheduler.ConstantLR', 'ReduceLROnPlat'),
+        ('--model.freeze_backbone=true', 'freeze_backbone=False'),
+    ],
+)
+def test_resuming_loses_no_flag_of_the_optimiser(
+    run: Run, trained: tuple[Path, Path], flag: str, expected: str
+) -> None:
+    error = run('fit', f'--config={trained[0]}', '--trainer.max_epochs=2', flag)
+    assert expected in error
+
+
+def test_the_settings_that_a_run_saves_run_again(
+    run: Run, trained: tuple[Path, Path]
+) -> None:
+    saved = trained[1].parents[1] / 'fit.yaml'
+    out = run('test', f'--config={saved}', '--trainer.logger=false')
+    assert 'AA' in out
+
+
+def test_a_flag_counts_wherever_the_config_stands(
+    run: Run, trained: tuple[Path, Path]
+) -> None:
+    printed = run('fit', '--model.lr=7', f'--config={trained[0]}', '--print_config')
+    assert yaml.safe_load(printed)['model']['init_args']['lr'] == 7
+
+
+@pytest.mark.parametrize('stage', ['validate', 'test', 'predict'])
+def test_a_checkpoint_is_asked_for(
+    stage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([stage, '--trainer.accelerator=cpu'])
+    assert f'checkpoint to {stage} with, got none' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('flag', 'expected'),
+    [
+        ('--data.batch_size=0', 'batch_size from 1'),
+        ('--data.cities=[Mumbai]', 'cities with the set dfc2020_all only'),
+        ('--model.backbone=resnet5x', "of smp, or of timm .*'resnet5x'"),
+        ('--model.class_weights=[1,2]', 'class weight for each of .* got 2'),
+        ('--data.bach_size=3', "'bach_size' is not accepted .in flag --data.bach_size"),
+        ('--trainer.max_epoch=3', 'unrecognized arguments: --trainer.max_epoch'),
+    ],
+)
+def test_wrong_settings_end_in_one_line(
+    flag: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(['fit', flag])
+    error = capsys.readouterr().err.strip().splitlines()
+    assert re.search(expected, error[-1]), error
+
+
+def test_help_lists_the_settings_of_data_and_model(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(['fit', '--help'])
+    printed = capsys.readouterr().out
+    assert '--data.sen12ms_root (default: data/sen12ms)' in printed
+    assert '--model.backbone_lr (default: None)' in printed
 
 
 def test_a_learning_rate_has_one_place(run: Run) -> None:

@@ -57,9 +57,35 @@ def test_configs_of_the_package_are_found_by_name(config: str) -> None:
     path = str(configs_dir() / 'demo.yaml')
     assert find_config('demo') == find_config('demo.yaml') == path
     assert find_config(config) == config
-    assert resolve_configs(['fit', '--config', 'demo', '-c=demo']) == [
-        'fit', '--config', path, f'-c={path}',
-    ]  # fmt: skip
+
+
+def test_configs_come_before_flags(config: str) -> None:
+    args = ['fit', '--model.lr', '-1', '--config', config, '-c=demo', '--a=b']
+    demo = f'--config={configs_dir() / "demo.yaml"}'
+    expected = ['fit', f'--config={config}', demo, '--model.lr', '-1', '--a=b']
+    assert resolve_configs(args) == expected
+
+
+def test_a_group_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / 'model.yaml'
+    path.write_text('init_args: {bands: [s1]}')
+    for args in (['fit', f'--model={path}'], ['fit', '--model', str(path)]):
+        (said,) = read_statements(args)
+        assert (said.name, said.value) == ('model.bands', ['s1'])
+
+
+@pytest.mark.parametrize('value', ['@x', 'a: b: c', '%x', '[x', 'ck: 1.ckpt'])
+def test_values_that_are_no_yaml_are_text(value: str) -> None:
+    (said,) = read_statements(['test', f'--ckpt_path={value}'])
+    assert said.value == value
+
+
+@pytest.mark.parametrize('content', [b'data: [', b'\xff\xfe', b'', b'[1]'])
+def test_a_config_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / 'broken.yaml'
+    path.write_bytes(content)
+    with pytest.raises((ValueError, TypeError), match=r'Expected a YAML file.*broken'):
+        read_statements(['fit', f'--config={path}'])
 
 
 def test_unknown_configs_are_named_with_those_there_are() -> None:

@@ -2,7 +2,7 @@
 
 from .dfc2020 import DFC2020Patches
 from .pairing import PatchFiles
-from .patches import PatchDataset
+from .patches import PatchDataset, PatchesNotFoundError
 from .sen12ms import SEN12MSPatches
 from .unlabeled import UnlabeledPatches
 
@@ -10,6 +10,7 @@ __all__ = [
     'DFC2020Patches',
     'PatchDataset',
     'PatchFiles',
+    'PatchesNotFoundError',
     'SEN12MSPatches',
     'UnlabeledPatches',
 ]

@@ -17,7 +17,7 @@ from torchgeo.datasets.utils import Sample
 from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
 from ..previews import plot_patch, render_image
-from ..rasters import read_bands
+from ..rasters import read_bands, read_image
 from .index import rename
 from .pairing import PatchFiles
 
@@ -138,7 +138,7 @@ class PatchDataset(NonGeoDataset):
         if files.label is not None:
             labels[files.label] = read_bands(files.label, [1], self._label_bands)
         _require_same_size(images | labels)
-        image = np.concatenate(list(images.values()), dtype=np.float32)
+        image = np.concatenate(list(images.values()))
         sample: Sample = {'image': torch.from_numpy(image)}
         for path, codes in labels.items():
             sample['mask'] = self._encode(codes[0], path)
@@ -147,16 +147,15 @@ class PatchDataset(NonGeoDataset):
     def _read_image(self, files: PatchFiles, sensor: Sensor) -> np.ndarray:
         path = getattr(files, sensor)
         indexes = [band.file_index for band in self.bands if band.sensor == sensor]
-        image = read_bands(path, indexes, FILE_BANDS[sensor])
-        if image.dtype.kind not in 'iuf':
-            raise RuntimeError(f'Expected real numbers, got {image.dtype} in {path}.')
-        return image
+        return read_image(path, indexes, FILE_BANDS[sensor])
 
     def _encode(self, codes: np.ndarray, path: Path) -> Tensor:
         try:
             indices = self.scheme.encode(codes, self._source)
         except ValueError as error:
-            raise RuntimeError(f'{path}: {error}') from None
+            raise RuntimeError(
+                f'{path}: {error} Replace this file or take the patch out.'
+            ) from None
         return torch.from_numpy(indices).long()
 
     def select(self, indices: Iterable[int]) -> Self:
@@ -202,7 +201,7 @@ class PatchDataset(NonGeoDataset):
             RGBBandsMissingError: If *bands* has neither.
         """
         return plot_patch(
-            render_image(sample['image'], self.bands),
+            render_image(sample['image'].float(), self.bands),
             {
                 key.capitalize(): sample[key].cpu().numpy()
                 for key in ('mask', 'prediction')

@@ -88,7 +88,7 @@ def render_s2(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.
         Reflectance x 1e4 of shape ``(13, H, W)``, uint16.
     """
     table = _reflectance_table(date) * date.gains[:, None]
-    image = _look_up(table, landscape.codes, _with_season(landscape, date))
+    index = _look_index(landscape.codes, _with_season(landscape, date))
     shape = landscape.codes.shape
     green = 0.08 * random_field(shape, 30, rng) + 0.07 * random_field(shape, 3, rng)
     bright = 0.06 * random_field(shape, 25, rng) + 0.07 * random_field(shape, 3, rng)
@@ -96,12 +96,14 @@ def render_s2(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.
     rough = _ROUGHNESS[landscape.codes]
     bright, green = rough * bright, rough * green
     veil = date.haze * (1 + 0.15 * random_field(shape, 150, rng))
-    for band, growth, haze in zip(image, _GREEN, _HAZE, strict=True):
-        band *= np.exp(bright + growth * green)
-        band += haze * veil
-    image = _sample(image)
-    image *= 1 + 0.012 * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(np.round(image), 1, np.iinfo(np.uint16).max).astype(np.uint16)
+    gsds = [band.gsd for band in BANDS.values() if band.sensor == 's2']
+    image = np.empty((len(gsds), *shape), dtype=np.uint16)
+    for number, gsd in enumerate(gsds):
+        band = table[..., number].ravel()[index]
+        band *= np.exp(bright + _GREEN[number] * green)
+        band += _HAZE[number] * veil
+        image[number] = _sample(band, gsd // 10, rng)
+    return image
 
 
 def render_s1(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.ndarray:
@@ -115,8 +117,9 @@ def render_s1(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.
     Returns:
         Sigma nought in dB, VV and VH, of shape ``(2, H, W)``, float64.
     """
-    table = _interpolated(BACKSCATTER) + date.offsets[:, None]
-    image = _look_up(table, landscape.codes, landscape.variant)
+    table = _interpolated(BACKSCATTER) + date.offsets[:, None].astype(np.float32)
+    index = _look_index(landscape.codes, landscape.variant)
+    image = np.stack([looks.ravel()[index] for looks in np.moveaxis(table, -1, 0)])
     shape = landscape.codes.shape
     rough = random_field(shape, 35, rng) + 0.7 * random_field(shape, 4, rng)
     rough *= 0.8 * _ROUGHNESS[landscape.codes]
@@ -124,8 +127,8 @@ def render_s1(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.
     urban = landscape.codes == URBAN
     image[:, urban] += rng.gamma(0.6, 4, urban.sum()) - 1.6
     power = blur(10 ** (image / 10), 0.6)
-    power = power * rng.gamma(_LOOKS, 1 / _LOOKS, image.shape)
-    return 10 * np.log10(np.maximum(power, 1e-5))
+    power *= rng.standard_gamma(_LOOKS, image.shape, dtype=np.float32) / _LOOKS
+    return (10 * np.log10(np.maximum(power, 1e-5))).astype(np.float64)
 
 
 def _interpolated(looks: dict[int, np.ndarray]) -> np.ndarray:
@@ -156,11 +159,10 @@ def _with_season(landscape: Landscape, date: Date) -> np.ndarray:
     return np.where(landscape.codes == CROPLAND, later, landscape.variant)
 
 
-def _look_up(table: np.ndarray, codes: np.ndarray, variant: np.ndarray) -> np.ndarray:
-    """Return the look of each pixel of shape ``(bands, H, W)``, float32."""
+def _look_index(codes: np.ndarray, variant: np.ndarray) -> np.ndarray:
+    """Return where the look of each pixel stands in a table of codes and variants."""
     step = np.round(variant * (_VARIANTS - 1)).astype(np.int64)
-    looks = table.astype(np.float32).reshape(-1, table.shape[-1])
-    return np.ascontiguousarray(looks.T)[:, codes.astype(np.int64) * _VARIANTS + step]
+    return codes.astype(np.int64) * _VARIANTS + step
 
 
 def _facing(landscape: Landscape, direction: float) -> np.ndarray:
@@ -170,21 +172,17 @@ def _facing(landscape: Landscape, direction: float) -> np.ndarray:
     return np.clip(facing, -0.6, 0.6).astype(np.float32)
 
 
-def _sample(image: np.ndarray) -> np.ndarray:
-    """Blur each band and average it to its GSD, in an array of 10 m pixels."""
-    gsds = [band.gsd for band in BANDS.values() if band.sensor == 's2']
-    image = blur(image, 0.55)
-    return np.stack(
-        [_coarsen(x, gsd // 10) for x, gsd in zip(image, gsds, strict=True)]
-    )
+def _sample(band: np.ndarray, factor: int, rng: np.random.Generator) -> np.ndarray:
+    """Average to pixels *factor* times as large, with noise, in an array of 10 m."""
+    height, width = band.shape
+    band = _coarsen(blur(band, 0.55), factor)
+    band = band * (1 + 0.012 * rng.standard_normal(band.shape, dtype=np.float32))
+    band = np.clip(np.round(band), 1, np.iinfo(np.uint16).max).astype(np.uint16)
+    return band.repeat(factor, 0).repeat(factor, 1)[:height, :width]
 
 
 def _coarsen(band: np.ndarray, factor: int) -> np.ndarray:
-    """Average squares of pixels, the last ones cut at the edge."""
-    if factor == 1:
-        return band
-    height, width = band.shape
+    """Average squares of pixels, the last ones continued beyond the edge."""
     padded = np.pad(band, [(0, -n % factor) for n in band.shape], mode='edge')
     rows, columns = (n // factor for n in padded.shape)
-    means = padded.reshape(rows, factor, columns, factor).mean(axis=(1, 3))
-    return means.repeat(factor, 0).repeat(factor, 1)[:height, :width]
+    return padded.reshape(rows, factor, columns, factor).mean(axis=(1, 3))
