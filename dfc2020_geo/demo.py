@@ -23,7 +23,9 @@ def main(args: list[str]) -> None:
     parser.add_argument(
         '--output_dir', type=Path, default=Path('demo'), help='where all of it goes'
     )
-    root: Path = parser.parse_args(args[1:]).output_dir
+    parser.epilog = 'Other flags go to the training, as to dfc2020-geo fit.'
+    known, more = parser.parse_known_args(args[1:])
+    root: Path = known.output_dir
     print(f'Writing made-up SEN12MS, DFC2020 and unlabelled patches to {root / "data"}')
     roots = write_demo(root / 'data')
     where = [
@@ -31,7 +33,7 @@ def main(args: list[str]) -> None:
         f'--data.dfc2020_root={roots.dfc2020}',
         f'--data.unlabeled_root={roots.unlabeled}',
     ]
-    fit = _run('fit', '--config=demo', f'--trainer.logger.save_dir={root}', *where)
+    fit = _run('fit', '--config=demo', f'--trainer.logger.save_dir={root}', *where, *more)
     checkpoint: Any = fit.trainer.checkpoint_callback
     trained = [f'--ckpt_path={checkpoint.best_model_path}', '--trainer.logger=false']
     scores = [f'--scores.output_dir={root / "scores"}', '--scores.overwrite=true']

@@ -84,7 +84,10 @@ class ValidPixels(nn.Module):
 _LOSSES = {
     'jaccard': lambda: smp.losses.JaccardLoss(mode='multiclass'),
     'dice': lambda: smp.losses.DiceLoss(mode='multiclass'),
-    'focal': lambda: smp.losses.FocalLoss(mode='multiclass', normalized=True),
+    # Normalised by the sum of its weights; a mean would divide by the pixels as well.
+    'focal': lambda: smp.losses.FocalLoss(
+        'multiclass', normalized=True, reduction='sum'
+    ),
 }
 
 

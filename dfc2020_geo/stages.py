@@ -109,6 +109,8 @@ class LandCoverCLI(LightningCLI):
         # The first config counts least: after it come the user's, and the flags.
         self._parse(parser, [stage, f'--config={settings}', *rest])
         self._check_facts(checkpoint[CONTRACT_KEY], path)
+        if stage == 'predict' and not find_statement(self.statements, 'trainer.logger'):
+            self.config[stage].trainer.logger = False  # there is nothing to log
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
 

@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from dfc2020_geo.classes import IGNORE_INDEX
-from dfc2020_geo.datamodules import SETS, LandCoverDataModule
+from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.sets import SETS
 
 # The names that the golden figures have for sets and bands.
 GOLDEN_SETS = {

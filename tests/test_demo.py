@@ -25,6 +25,13 @@ def _write_little(root: Path) -> DemoRoots:
     )
 
 
+ONE_EPOCH = [
+    '--trainer.max_epochs=1',
+    '--trainer.max_steps=-1',
+    '--trainer.check_val_every_n_epoch=1',
+]
+
+
 @pytest.mark.slow
 def test_demo_leaves_what_it_names_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -32,7 +39,7 @@ def test_demo_leaves_what_it_names_and_can_be_repeated(
     monkeypatch.setattr(demo, 'write_demo', _write_little)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        main(['demo'])
+        main(['demo', *ONE_EPOCH])
         printed = capsys.readouterr().out
         named = [
             line.split()[-1] for line in printed.split('Results:')[1].splitlines()[1:]

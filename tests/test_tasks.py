@@ -43,7 +43,7 @@ def _datamodule(tree: Path, **arguments: Any) -> LandCoverDataModule:
     ],
 )
 @pytest.mark.parametrize('size', [(45, 70), (64, 64)])
-def test_every_network_takes_images_of_any_size(
+def test_networks_take_images_of_any_size(
     model: Any, backbone: str, size: tuple[int, int]
 ) -> None:
     task = LandCoverSegmentation(['s2', 's1'], model=model, backbone=backbone).eval()
