@@ -40,10 +40,10 @@ def write_demo(
         write_sen12ms(
             root / 'sen12ms',
             seed=seed,
-            scenes_per_season=7,
-            patches_per_scene=3,
+            scenes_per_season=10,
+            patches_per_scene=2,
             labels=labels,
         ),
-        write_dfc2020(root / 'dfc2020', seed=seed, num_val=7, num_test=21),
+        write_dfc2020(root / 'dfc2020', seed=seed, num_val=7, num_test=28),
         write_unlabeled(root / 'unlabeled', seed=seed),
     )

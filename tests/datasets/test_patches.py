@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.colors
 import numpy as np
 import pytest
+import rasterio
 import torch
 from torch.utils.data import DataLoader
 from torchgeo.datasets import RGBBandsMissingError
@@ -93,6 +94,17 @@ def test_nan_stays_for_the_scaling_to_settle(phase: Path) -> None:
     write(file(phase, 's1'), 's1', values=(np.nan, -2))
     image = DFC2020Patches(phase, 'val', bands=['s1'])[0]['image']
     assert image[0].isnan().all()
+
+
+def test_declared_nodata_is_nan(phase: Path) -> None:
+    with rasterio.open(file(phase, 's1'), 'r+') as raster:
+        raster.nodata = -9999
+        vv = raster.read(1)
+        vv[0, 0] = -9999
+        raster.write(vv, 1)
+    image = DFC2020Patches(phase, 'val', bands=['s1'])[0]['image']
+    assert image[0, 0, 0].isnan()
+    assert not image.flatten()[1:].isnan().any()
 
 
 def test_codes_without_a_class_are_ignored(phase: Path) -> None:
