@@ -33,7 +33,9 @@ def main(args: list[str]) -> None:
         f'--data.dfc2020_root={roots.dfc2020}',
         f'--data.unlabeled_root={roots.unlabeled}',
     ]
-    fit = _run('fit', '--config=demo', f'--trainer.logger.save_dir={root}', *where, *more)
+    fit = _run(
+        'fit', '--config=demo', f'--trainer.logger.save_dir={root}', *where, *more
+    )
     checkpoint: Any = fit.trainer.checkpoint_callback
     trained = [f'--ckpt_path={checkpoint.best_model_path}', '--trainer.logger=false']
     scores = [f'--scores.output_dir={root / "scores"}', '--scores.overwrite=true']
@@ -57,14 +59,10 @@ def compare_with_constant(summary: dict[str, Any]) -> str:
     Returns:
         A table in percent, against the same truth.
     """
-    support = torch.tensor([row['support'] for row in summary['classes']])
-    commonest = int(support.argmax())
-    constant = torch.zeros(len(support), len(support), dtype=torch.int64)
-    constant[:, commonest] = support
-    name = summary['classes'][commonest]['name']
+    commonest = max(summary['classes'], key=lambda row: row['support'])
     rows = {
         'this network': summary['scores'],
-        f'always {name}': scores_from_confusion(constant),
+        f'always {commonest["name"]}': score_commonest(summary),
     }
     shown = ('AA', 'mIoU', 'OA')
     lines = [
@@ -73,6 +71,21 @@ def compare_with_constant(summary: dict[str, Any]) -> str:
     ]
     header = '  %, against the 10 m truth'.ljust(26) + ''.join(f'{s:>8}' for s in shown)
     return '\n'.join([header, *lines])
+
+
+def score_commonest(summary: dict[str, Any]) -> dict[str, Any]:
+    """Score the answer that every pixel is of the commonest class of the truth.
+
+    Args:
+        summary: From :meth:`~dfc2020_geo.metrics.SegmentationScores.summary`.
+
+    Returns:
+        Each score by its name.
+    """
+    support = torch.tensor([row['support'] for row in summary['classes']])
+    constant = torch.zeros(len(support), len(support), dtype=torch.int64)
+    constant[:, support.argmax()] = support
+    return scores_from_confusion(constant)
 
 
 def _outputs(root: Path, name: str) -> list[str]:
