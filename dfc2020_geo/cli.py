@@ -1,5 +1,6 @@
 """The command ``dfc2020-geo``: a table of verbs, each of which loads its program."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,6 +15,9 @@ def _run_stage(args: list[str]) -> None:
 
 
 def _run_demo(args: list[str]) -> None:
+    # Threads that spin while they wait starve each other on a machine that is busy.
+    # OpenMP reads this when torch is loaded.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     from .demo import main
 
     main(args)

@@ -25,11 +25,7 @@ def _write_little(root: Path) -> DemoRoots:
     )
 
 
-ONE_EPOCH = [
-    '--trainer.max_epochs=1',
-    '--trainer.max_steps=-1',
-    '--trainer.check_val_every_n_epoch=1',
-]
+ONE_EPOCH = ['--trainer.max_epochs=1', '--trainer.check_val_every_n_epoch=1']
 
 
 @pytest.mark.slow
