@@ -233,9 +233,22 @@ class LandCoverSegmentation(SemanticSegmentation):
 
         Returns:
             The loss, a scalar.
+
+        Raises:
+            ValueError: If batch normalisation cannot do with a batch of one.
         """
-        loss = self.criterion(self(batch['image']), batch['mask'])
         batch_size = len(batch['image'])
+        try:
+            logits = self(batch['image'])
+        except ValueError as error:
+            if 'more than 1 value per channel' in str(error):
+                raise ValueError(
+                    f'Expected training batches of two or more patches for a network '
+                    f'that pools to one pixel, got {batch_size}; add patches, or set '
+                    f'--data.batch_size to 2 or more.'
+                ) from error
+            raise
+        loss = self.criterion(logits, batch['mask'])
         self.log('train_loss', loss, batch_size=batch_size, prog_bar=True)
         return loss
 

@@ -178,6 +178,13 @@ def test_training_learns_what_the_image_shows(baseline_tree: Path) -> None:
     assert agreement > 0.9
 
 
+def test_a_batch_of_one_that_cannot_be_normalised_says_what_to_do() -> None:
+    task = LandCoverSegmentation(['s1'], model='deeplabv3+', backbone='resnet18')
+    batch = {'image': torch.rand(1, 2, 32, 32), 'mask': torch.zeros(1, 32, 32).long()}
+    with pytest.raises(ValueError, match=r'two or more patches .* got 1; add patches'):
+        task.train().training_step(batch, 0)
+
+
 def test_training_is_not_scored() -> None:
     metrics = [n for n, m in _tiny().named_children() if 'metrics' in n]
     assert metrics == ['val_metrics', 'test_metrics']
