@@ -24,8 +24,10 @@ CONTRACT_KEY = 'dfc2020_geo'
 #: Facts that data and model share: what goes in, and what comes out means.
 SHARED_FACTS = ('bands', 'scheme', 'nan')
 
-#: Facts of the network alone.
-NETWORK_FACTS = ('model', 'backbone', 'num_filters')
+#: Facts of a network alone: torchgeo's, one of the 2020 baseline, and either.
+TORCHGEO_FACTS = ('model', 'backbone', 'num_filters')
+BASELINE_FACTS = ('model', 'output_stride')
+NETWORK_FACTS = tuple(dict.fromkeys(TORCHGEO_FACTS + BASELINE_FACTS))
 
 
 def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]:

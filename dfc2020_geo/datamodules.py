@@ -46,6 +46,7 @@ class LandCoverDataModule(NonGeoDataModule):
         sen12ms_root: Path | str = 'data/sen12ms',
         dfc2020_root: Path | str = 'data/dfc2020',
         unlabeled_root: Path | str = 'data/unlabeled',
+        val_root: Path | str | None = None,
         cities: Sequence[str] | None = None,
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
@@ -64,6 +65,8 @@ class LandCoverDataModule(NonGeoDataModule):
             sen12ms_root: Directory of SEN12MS.
             dfc2020_root: Directory of DFC2020, in any of its packagings.
             unlabeled_root: Directory with ``s2`` and ``s1`` folders of TIFFs.
+            val_root: Directory of the set that serves validation, if it lies elsewhere
+                than the one of its data above.
             cities: Cities of the set ``dfc2020_all``, if not all.
             bands: Bands to read, as names of bands or band sets.
             scheme: Name of the class scheme.
@@ -104,6 +107,7 @@ class LandCoverDataModule(NonGeoDataModule):
             'dfc2020': dfc2020_root,
             'unlabeled': unlabeled_root,
         }
+        self.val_root = val_root
         self.bands, self.scheme, self.nan = bands, scheme, nan
         self.cities = cities
         self.contract = data_contract(bands, scheme, nan)
@@ -133,8 +137,11 @@ class LandCoverDataModule(NonGeoDataModule):
 
     def _build(self, split: str, name: str) -> PatchDataset:
         chosen = SETS[name]
+        flag, root = f'{chosen.data}_root', self.roots[chosen.data]
+        if split == 'val' and self.val_root is not None:
+            flag, root = 'val_root', self.val_root
         arguments: dict[str, Any] = {
-            'root': self.roots[chosen.data],
+            'root': root,
             'bands': self.bands,
             'scheme': self.scheme,
         }
@@ -146,8 +153,8 @@ class LandCoverDataModule(NonGeoDataModule):
             return chosen.dataset(**arguments)
         except DatasetNotFoundError as error:
             raise PatchesNotFoundError(
-                f'{error} (This is {name}, for {split}: --data.{chosen.data}_root is '
-                f'its root, --data.{split} names another set.)'
+                f'{error} (This is {name}, for {split}: --data.{flag} is its root, '
+                f'--data.{split} names another set.)'
             ) from error
 
     def _dataloader_factory(self, split: str) -> DataLoader[Sample]:

@@ -1,5 +1,6 @@
 """The stages fit, validate, test and predict, as a LightningCLI."""
 
+import inspect
 import json
 import logging
 import os
@@ -7,6 +8,9 @@ import sys
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -19,14 +23,11 @@ from .callbacks import ClassMapWriter, PreviewWriter, ScoreWriter
 from .contract import CONTRACT_KEY, NETWORK_FACTS, SHARED_FACTS, read_checkpoint
 from .datamodules import LandCoverDataModule
 from .settings import describe_settings, shorten
-from .statements import find_statement, read_statements, resolve_configs
+from .statements import Statement, find_statement, read_statements, resolve_configs
 from .tasks import LandCoverSegmentation
 
 #: Values of ckpt_path by which Lightning looks for a checkpoint to go on with.
 _LIGHTNINGS_CHOICES = (None, 'last', 'hpc', 'registry')
-
-#: The learning rate that PyTorch's optimisers have unless told otherwise.
-_DEFAULT_LR = 1e-3
 
 #: Errors of the command line are raised, for one line in place of the whole usage.
 _PARSER: dict[str, Any] = {
@@ -39,14 +40,21 @@ _PARSER: dict[str, Any] = {
 class SaveConfig(LightningSaveConfig):
     """Save the settings of a run with its logs, under the name of its stage.
 
-    So the settings of a training are still there when the network is tested.
+    So the settings of a training are still there when the network is tested, and when
+    a training goes on in the same place.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the settings, unless the run keeps no logs."""
-        self.config_filename = f'{getattr(trainer.state.fn, "value", stage)}.yaml'
-        if trainer.loggers:
-            super().setup(trainer, pl_module, stage)
+        if not trainer.loggers:
+            return
+        directory = Path(str(trainer.log_dir))
+        stage = str(getattr(trainer.state.fn, 'value', stage))
+        names = (f'{stage}{"" if i == 1 else f"-{i}"}.yaml' for i in count(1))
+        free = next(name for name in names if not (directory / name).exists())
+        # The first process decides: it may have written before another looks.
+        self.config_filename = trainer.strategy.broadcast(free)
+        super().setup(trainer, pl_module, stage)
 
 
 class LandCoverCLI(LightningCLI):
@@ -168,7 +176,7 @@ class LandCoverCLI(LightningCLI):
         """Refuse a learning rate that the groups of parameters would override."""
         said = find_statement(self.statements, 'model.optimizer.lr')
         # The parser writes an optimiser's own default into the settings of a run.
-        if said and said.value != _DEFAULT_LR:
+        if said and said.value != _default_lr(self.statements, said):
             raise ValueError(
                 f'Expected the learning rate under model.lr, got '
                 f'model.optimizer.init_args.lr={said.value} in {said.where}.'
@@ -180,7 +188,7 @@ class LandCoverCLI(LightningCLI):
         for group, names in (('data', SHARED_FACTS), ('model', NETWORK_FACTS)):
             for name in names:
                 value = config[group].init_args.get(name)
-                if not _same(name, value, contract[name]):
+                if name in contract and not _same(name, value, contract[name]):
                     said = find_statement(self.statements, f'{group}.{name}')
                     where = said.where if said else 'the defaults'
                     raise ValueError(
@@ -198,6 +206,10 @@ class LandCoverCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Predict without keeping every prediction in memory."""
+        callbacks: list[Any] = vars(self.trainer)['callbacks']
+        for callback in callbacks[:]:
+            if isinstance(callback, PreviewWriter) and callback.max_previews == 0:
+                callbacks.remove(callback)  # so no directory is made either
         kwargs['return_predictions'] = False
         self.trainer.predict(**kwargs)
 
@@ -230,6 +242,27 @@ def _path(cls: type) -> str:
 
 def _same(name: str, one: Any, other: Any) -> bool:
     return band_names(one) == band_names(other) if name == 'bands' else one == other
+
+
+def _default_lr(statements: Sequence[Statement], said: Statement) -> Any:
+    """Return the learning rate that an optimiser has unless told otherwise.
+
+    Args:
+        statements: Everything that is said.
+        said: What is said of the rate; it belongs to the optimiser that is named in
+            the same place, if one is.
+    """
+    names = ('model.optimizer', 'model.optimizer.class_path')
+    named = [s for s in statements if s.name in names and isinstance(s.value, str)]
+    named.sort(key=lambda s: s.where == said.where)
+    if not named:
+        return None
+    path = named[-1].value
+    found: Any = locate(path if '.' in path else f'torch.optim.{path}')
+    if not callable(found):
+        return None
+    parameter = inspect.signature(found).parameters.get('lr')
+    return parameter and parameter.default
 
 
 def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:

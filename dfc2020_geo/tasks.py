@@ -16,14 +16,16 @@ from torchvision.models._api import WeightsEnum
 from .bands import DEFAULT_BANDS
 from .classes import IGNORE_INDEX, get_scheme
 from .contract import (
+    BASELINE_FACTS,
     CONTRACT_KEY,
-    NETWORK_FACTS,
+    TORCHGEO_FACTS,
     data_contract,
     find_conflict,
     versions,
 )
 from .losses import build_loss
 from .metrics import SegmentationScores
+from .models import NETWORKS, build_network
 from .optimizers import describe_schedule, parameter_groups
 from .transforms import NaN
 
@@ -35,9 +37,10 @@ class LandCoverSegmentation(SemanticSegmentation):
 
     What the bands of the input are and what the classes of the output mean is saved
     with the weights, so a checkpoint alone says what it reads and what it predicts.
-    Networks, backbones and pretrained weights are those of torchgeo. Images of any
-    height and width are padded to what the network takes, and the logits are cut back
-    (``dpt`` alone takes the one size that its backbone was made for).
+    Networks, backbones and pretrained weights are those of torchgeo, beside the two
+    networks of the 2020 baseline. Images of any height and width are padded to what the
+    network takes, and the logits are cut back (``dpt`` alone takes the one size that its
+    backbone was made for).
 
     torchgeo's default of minimising ``val_loss`` is replaced: the best checkpoint is
     the one of the highest ``val_AA``.
@@ -56,11 +59,19 @@ class LandCoverSegmentation(SemanticSegmentation):
         scheme: str = 'dfc2020',
         nan: NaN = 'lowest',
         model: Literal[
-            'unet', 'deeplabv3+', 'fcn', 'upernet', 'segformer', 'dpt'
+            'unet',
+            'deeplabv3+',
+            'fcn',
+            'upernet',
+            'segformer',
+            'dpt',
+            'baseline-unet',
+            'baseline-deeplabv3+',
         ] = 'unet',
         backbone: str = 'resnet50',
         weights: WeightsEnum | str | bool | None = None,
         num_filters: int = 3,
+        output_stride: int = 16,
         loss: Literal['ce', 'jaccard', 'focal', 'dice'] = 'ce',
         class_weights: Sequence[float] | None = None,
         lr: float = 1e-3,
@@ -79,11 +90,14 @@ class LandCoverSegmentation(SemanticSegmentation):
             scheme: Name of the class scheme that it predicts.
             nan: What NaN becomes in scaling, see
                 :class:`~dfc2020_geo.transforms.ScaleBands`.
-            model: Name of the network.
-            backbone: Name of the timm or smp backbone.
+            model: Name of the network, torchgeo's or one of
+                :data:`~dfc2020_geo.models.NETWORKS`.
+            backbone: Name of the timm or smp backbone, for networks of torchgeo only.
             weights: Initial weights of the backbone, as in torchgeo: a weight enum or
                 its name, True for ImageNet, None for random ones, or a file.
             num_filters: Number of filters, for ``model='fcn'`` only.
+            output_stride: How much smaller than the input the features of the backbone
+                are, 8 or 16, for ``model='baseline-deeplabv3+'`` only.
             loss: Name of the loss. Each leaves ignored pixels out and is 0 for a
                 batch that has no others.
             class_weights: Weight of each class of the scheme, with ``loss='ce'`` only.
@@ -124,7 +138,9 @@ class LandCoverSegmentation(SemanticSegmentation):
     @property
     def contract(self) -> dict[str, Any]:
         """The facts that a checkpoint of this task fixes."""
-        return self.facts | {name: self.hparams[name] for name in NETWORK_FACTS}
+        is_baseline = self.hparams['model'] in NETWORKS
+        names = BASELINE_FACTS if is_baseline else TORCHGEO_FACTS
+        return self.facts | {name: self.hparams[name] for name in names}
 
     def configure_models(self) -> None:
         """Initialize the network."""
@@ -138,6 +154,11 @@ class LandCoverSegmentation(SemanticSegmentation):
             labels=self.scheme.labels,
             ignore_index=IGNORE_INDEX,
         )
+        if self.hparams['model'] in NETWORKS:
+            arguments = inspect.signature(build_network).parameters
+            settings: dict[str, Any] = {**self.hparams, 'weights': self.weights}
+            self.model = build_network(**{name: settings[name] for name in arguments})
+            return
         try:
             super().configure_models()
         except (KeyError, RuntimeError) as error:
@@ -298,6 +319,8 @@ class LandCoverSegmentation(SemanticSegmentation):
             for name, value in checkpoint['hyper_parameters'].items()
             if name == '_instantiator' or (name in arguments and not callable(value))
         }
+        # The trained weights are here: loading them shall not fetch the initial ones.
+        kept['weights'] = None
         path = f'{type(self).__module__}.{type(self).__qualname__}'
         checkpoint['hyper_parameters'] = kept | {'_class_path': path}
         notes = {'versions': versions(), 'resume': self._resume_facts()}

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torchgeo.datasets import DatasetNotFoundError
 
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.datamodules import LandCoverDataModule
@@ -179,3 +181,17 @@ def test_stages_of_a_trainer_are_taken_as_they_come(baseline_tree: Path) -> None
     assert trainer.global_step == 2
     (scores,) = trainer.test(task, datamodule=datamodule, verbose=False)
     assert 0 <= scores['test_OverallAccuracy'] <= 1
+
+
+def test_validation_can_have_a_root_of_its_own(
+    baseline_tree: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(baseline_tree / 'sen12ms', tmp_path / 'copy')
+    datamodule = _datamodule(baseline_tree, val='sen12ms_holdout', val_root=copy)
+    datamodule.setup('fit')
+    assert datamodule.train_dataset is not None
+    assert datamodule.val_dataset is not None
+    assert datamodule.train_dataset.root == baseline_tree / 'sen12ms'
+    assert datamodule.val_dataset.root == copy
+    with pytest.raises(DatasetNotFoundError, match=r'--data\.val_root is its root'):
+        _datamodule(baseline_tree, val_root=tmp_path / 'none').setup('validate')

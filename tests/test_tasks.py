@@ -40,6 +40,8 @@ def _datamodule(tree: Path, **arguments: Any) -> LandCoverDataModule:
         ('upernet', 'resnet18'),
         ('segformer', 'resnet18'),
         ('unet', 'mobilenet_v2'),
+        ('baseline-unet', 'none'),
+        ('baseline-deeplabv3+', 'none'),
     ],
 )
 @pytest.mark.parametrize('size', [(45, 70), (64, 64)])

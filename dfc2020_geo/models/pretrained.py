@@ -1,0 +1,70 @@
+"""Weights that others trained, for the backbone of the 2020 baseline."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import ResNet101_Weights, get_weight
+from torchvision.models._api import WeightsEnum
+
+#: What the backbone lacks, and what stays as it is: another number of channels.
+_NOT_LOADED = ('fc.weight', 'fc.bias', 'conv1.weight')
+
+
+def load_backbone(backbone: nn.Module, weights: WeightsEnum | str | bool) -> None:
+    """Fill a ResNet-101 with trained weights, all but its first convolution.
+
+    Args:
+        backbone: Network that names its weights as torchvision does.
+        weights: True for those that the 2020 baseline began with (ImageNet,
+            torchvision's first version), another weight enum of torchvision or its
+            name, or a file with a state dict.
+
+    Raises:
+        ValueError: If the weights are not those of a ResNet-101.
+    """
+    loaded = {k: v for k, v in _read(weights).items() if k not in _NOT_LOADED}
+    expected = {k: v.shape for k, v in backbone.state_dict().items()}
+    del expected['conv1.weight']
+    found = {k: v.shape for k, v in loaded.items()}
+    if wrong := [k for k in expected | found if expected.get(k) != found.get(k)]:
+        raise ValueError(
+            f'Expected the weights of a ResNet-101, got {weights} with other '
+            f'{", ".join(wrong[:3])} ({len(wrong)} in all); name weights of torchvision '
+            "such as 'ResNet101_Weights.IMAGENET1K_V1', or a file with its state dict."
+        )
+    backbone.load_state_dict(loaded, strict=False)
+
+
+def _read(weights: WeightsEnum | str | bool) -> dict[str, Tensor]:
+    if isinstance(weights, str) and Path(weights).is_file():
+        return _read_file(weights)
+    if isinstance(weights, str):
+        try:
+            weights = get_weight(weights)
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f"Expected a file or weights of torchvision, got '{weights}', which is "
+                "neither; ImageNet's are 'ResNet101_Weights.IMAGENET1K_V1'."
+            ) from error
+    chosen: Any = ResNet101_Weights.IMAGENET1K_V1 if weights is True else weights
+    return dict(chosen.get_state_dict(progress=True, check_hash=True))
+
+
+def _read_file(path: str) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f'Expected a state dict of tensors, got {path}, which is damaged or '
+            'something else.'
+        ) from error
+    if not isinstance(content, dict) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise ValueError(
+            f'Expected a state dict, tensors by name, got {path} with something else.'
+        )
+    return content

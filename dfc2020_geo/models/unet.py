@@ -1,0 +1,132 @@
+"""The U-Net of the 2020 baseline."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: Features at full resolution and after each of the four poolings.
+_WIDTHS = (64, 128, 256, 512, 512)
+
+#: Features after each of the four steps back up.
+_DECODER_WIDTHS = (256, 128, 64, 64)
+
+# The names of modules are those of the baseline, so its state dicts fit.
+
+
+class BaselineUNet(nn.Module):
+    """U-Net with bilinear upsampling, as the 2020 baseline had it.
+
+    Four times halved and four times doubled; each doubled map is joined with the one
+    of the same level on the way down. State dicts of the baseline load strictly.
+
+    If you use this network in your research, please cite:
+
+    * https://doi.org/10.1007/978-3-319-24574-4_28
+    """
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        """Initialize a new BaselineUNet instance.
+
+        Args:
+            in_channels: Number of channels of the input.
+            num_classes: Number of classes of the output.
+        """
+        super().__init__()
+        self.inc = _DoubleConvolution(in_channels, _WIDTHS[0])
+        self.down1 = _Down(*_WIDTHS[0:2])
+        self.down2 = _Down(*_WIDTHS[1:3])
+        self.down3 = _Down(*_WIDTHS[2:4])
+        self.down4 = _Down(*_WIDTHS[3:5])
+        below = (_WIDTHS[4], *_DECODER_WIDTHS[:3])
+        skips = _WIDTHS[3::-1]
+        channels = [a + b for a, b in zip(below, skips, strict=True)]
+        self.up1 = _Up(channels[0], _DECODER_WIDTHS[0])
+        self.up2 = _Up(channels[1], _DECODER_WIDTHS[1])
+        self.up3 = _Up(channels[2], _DECODER_WIDTHS[2])
+        self.up4 = _Up(channels[3], _DECODER_WIDTHS[3])
+        self.outc = _Head(_DECODER_WIDTHS[3], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute logits.
+
+        Args:
+            x: Images of shape ``(B, C, H, W)``, at least 16 pixels wide and high.
+
+        Returns:
+            Logits of shape ``(B, num_classes, H, W)``.
+
+        Raises:
+            ValueError: If an image is too small to be halved four times.
+        """
+        if min(x.shape[-2:]) < 16:
+            raise ValueError(
+                f'Expected images of at least 16 x 16 pixels for the U-Net, '
+                f'got {x.shape[-2]} x {x.shape[-1]}; pad them.'
+            )
+        skips = [self.inc(x)]
+        for down in (self.down1, self.down2, self.down3, self.down4):
+            skips.append(down(skips[-1]))
+        x = skips.pop()
+        for up in (self.up1, self.up2, self.up3, self.up4):
+            x = up(x, skips.pop())
+        return self.outc(x)
+
+
+class _DoubleConvolution(nn.Module):
+    """Twice: convolution 3 x 3, batch normalisation, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.double_conv = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.double_conv(x)
+
+
+class _Down(nn.Module):
+    """Halve the size, then convolve."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.maxpool_conv = nn.Sequential(
+            nn.MaxPool2d(2), _DoubleConvolution(in_channels, out_channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.maxpool_conv(x)
+
+
+class _Up(nn.Module):
+    """Double the size, join with the map from the way down, then convolve."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = _DoubleConvolution(in_channels, out_channels)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = functional.interpolate(
+            x, scale_factor=2, mode='bilinear', align_corners=True
+        )
+        # Halving an odd size has lost a row or column.
+        rows, columns = skip.shape[-2] - x.shape[-2], skip.shape[-1] - x.shape[-1]
+        left, top = columns // 2, rows // 2
+        x = functional.pad(x, (left, columns - left, top, rows - top))
+        return self.conv(torch.cat([skip, x], dim=1))
+
+
+class _Head(nn.Module):
+    """Turn features into logits."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, num_classes, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
