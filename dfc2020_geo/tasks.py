@@ -1,11 +1,10 @@
-"""Tasks: a network with its loss, scores and optimiser."""
+"""The task: a network with its loss, scores and optimiser."""
 
 import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW, Optimizer
@@ -14,25 +13,19 @@ from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
 from .bands import DEFAULT_BANDS
+from .checkpointing import ContractInCheckpoint
 from .classes import IGNORE_INDEX, get_scheme
-from .contract import (
-    BASELINE_FACTS,
-    CONTRACT_KEY,
-    TORCHGEO_FACTS,
-    data_contract,
-    find_conflict,
-    versions,
-)
+from .contract import BASELINE_FACTS, TORCHGEO_FACTS, data_contract, find_conflict
 from .losses import build_loss
 from .metrics import SegmentationScores
 from .models import NETWORKS, build_network
-from .optimizers import describe_schedule, parameter_groups
+from .optimizers import parameter_groups
 from .transforms import NaN
 
 Batch = dict[str, Tensor]
 
 
-class LandCoverSegmentation(SemanticSegmentation):
+class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
     """Semantic segmentation whose input and output are named, not counted.
 
     What the bands of the input are and what the classes of the output mean is saved
@@ -306,52 +299,3 @@ class LandCoverSegmentation(SemanticSegmentation):
             'bounds': batch.get('bounds'),
             'transform': batch.get('transform'),
         }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the arguments of this class alone, as plain values, and the facts.
-
-        Both LightningCLI and torchgeo's hand each saved hyperparameter to the
-        constructor and read the checkpoint with ``weights_only``.
-        """
-        arguments = inspect.signature(type(self).__init__).parameters
-        kept = {
-            name: _plain(value)
-            for name, value in checkpoint['hyper_parameters'].items()
-            if name == '_instantiator' or (name in arguments and not callable(value))
-        }
-        # The trained weights are here: loading them shall not fetch the initial ones.
-        kept['weights'] = None
-        path = f'{type(self).__module__}.{type(self).__qualname__}'
-        checkpoint['hyper_parameters'] = kept | {'_class_path': path}
-        notes = {'versions': versions(), 'resume': self._resume_facts()}
-        checkpoint[CONTRACT_KEY] = self.contract | notes
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the weights of another network, and another optimiser for resuming."""
-        theirs = dict(checkpoint.get(CONTRACT_KEY, {}))
-        resume = theirs.pop('resume', {})
-        if conflict := find_conflict(self.contract, theirs):
-            name, value, other = conflict
-            raise ValueError(
-                f'Expected {name}={other} as in the checkpoint, got {value}; '
-                'leave it out, or train another network.'
-            )
-        trainer = self._trainer
-        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
-            return
-        if conflict := find_conflict(self._resume_facts(), resume):
-            name, value, other = conflict
-            raise ValueError(
-                f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
-                'restores the optimiser and its schedule; leave the change out to go '
-                'on, or train anew without --ckpt_path.'
-            )
-
-    def _resume_facts(self) -> dict[str, Any]:
-        frozen = ('freeze_backbone', 'freeze_decoder')
-        plan = describe_schedule(self.configure_optimizers())
-        return {name: self.hparams[name] for name in frozen} | plan
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
