@@ -15,12 +15,20 @@ from torchvision.models._api import WeightsEnum
 from .bands import DEFAULT_BANDS
 from .checkpointing import ContractInCheckpoint
 from .classes import IGNORE_INDEX, get_scheme
-from .contract import BASELINE_FACTS, TORCHGEO_FACTS, data_contract, find_conflict
+from .contract import (
+    BASELINE_FACTS,
+    CONTRACT_KEY,
+    TORCHGEO_FACTS,
+    data_contract,
+    find_conflict,
+    read_checkpoint,
+)
 from .losses import build_loss
 from .metrics import SegmentationScores
 from .models import NETWORKS, build_network
 from .optimizers import parameter_groups
 from .transforms import NaN
+from .votes import vote
 
 Batch = dict[str, Tensor]
 
@@ -45,6 +53,10 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
     #: Whether :meth:`predict_step` returns probabilities as well; callbacks that
     #: need them set it.
     return_probabilities = False
+
+    #: Whether :meth:`predict_step` returns logits and leaves the rest to a callback,
+    #: which sets it.
+    return_logits = False
 
     def __init__(
         self,
@@ -75,6 +87,8 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
         patience: int = 10,
         freeze_backbone: bool = False,
         freeze_decoder: bool = False,
+        tta: bool = False,
+        ensemble: Sequence[str] = (),
     ) -> None:
         """Initialize a new LandCoverSegmentation instance.
 
@@ -105,6 +119,10 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 scheduler lowers the rate.
             freeze_backbone: Train the decoder and head alone.
             freeze_decoder: Train the head (and backbone) alone.
+            tta: Outside training, average the probabilities of the 8 flips and quarter
+                turns of each image.
+            ensemble: Outside training, average the probabilities with those of these
+                checkpoints, of the same bands, class scheme and *nan*.
 
         Raises:
             ValueError: If a name is unknown, or there is not one weight per class.
@@ -116,9 +134,11 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 f'got {len(class_weights)}.'
             )
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        # No submodules: they are neither trained nor saved with this network.
+        self.members: list[LandCoverSegmentation] = []
         self.facts = data_contract(bands, scheme, nan)
         super().__init__(
-            model=model,
+            model=model,  # ty: ignore[invalid-argument-type] (or one of ours)
             backbone=backbone,
             weights=weights,
             num_filters=num_filters,
@@ -215,6 +235,25 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 f'Expected the same {name} under model and data, '
                 f'got model.{name}={value} and data.{name}={other}.'
             )
+        if stage == 'fit' and self.hparams['ensemble']:
+            raise ValueError(
+                f'Expected to train one network, got the ensemble '
+                f'{self.hparams["ensemble"]}; leave it out.'
+            )
+        self.members = [self._load_member(path) for path in self.hparams['ensemble']]
+
+    def _load_member(self, path: str) -> 'LandCoverSegmentation':
+        theirs = read_checkpoint(path)[CONTRACT_KEY]
+        if conflict := find_conflict(self.facts, theirs):
+            name, value, other = conflict
+            raise ValueError(
+                f'Expected an ensemble of the same {name}, got {value} and, in {path}, '
+                f'{other}.'
+            )
+        member = LandCoverSegmentation.load_from_checkpoint(
+            path, map_location='cpu', weights_only=True
+        )
+        return member.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits of images of any size.
@@ -223,8 +262,29 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
             x: Scaled images of shape ``(B, C, H, W)``.
 
         Returns:
-            Logits of shape ``(B, num_classes, H, W)``.
+            Logits of shape ``(B, num_classes, H, W)``; outside training, those of the
+            mean probabilities, if there is more than one view or network.
         """
+        if self.training or not (self.hparams['tta'] or self.members):
+            return self._compute_logits(x)
+        return self.vote(x)[0]
+
+    def vote(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits, and the share of views and networks that disagree.
+
+        Args:
+            x: Scaled images of shape ``(B, C, H, W)``.
+
+        Returns:
+            Logits of the mean probabilities, ``(B, num_classes, H, W)``, and the share
+            of votes for another class than theirs, ``(B, H, W)``.
+        """
+        members = [member.to(x.device) for member in self.members]
+        networks = [task._compute_logits for task in (self, *members)]
+        return vote(networks, x, self.hparams['tta'])
+
+    def _compute_logits(self, x: Tensor) -> Tensor:
+        """Pad images to what the network takes, and cut its answer back."""
         height, width = x.shape[-2:]
         stride = 1
         if getattr(self.model, 'requires_divisible_input_shape', True):
@@ -284,8 +344,12 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
             torchgeo's ``'bounds'``, ``'transform'`` and ``'probabilities'`` of shape
             ``(B, num_classes, H, W)``, None unless :attr:`return_probabilities`, and
             ``'prediction'`` of shape ``(B, H, W)``, uint8 class indices,
-            :data:`~dfc2020_geo.classes.IGNORE_INDEX` without data.
+            :data:`~dfc2020_geo.classes.IGNORE_INDEX` without data. With
+            :attr:`return_logits` alone ``'logits'`` and ``'disagreement'``, as
+            :meth:`vote` gives them, the latter None for one view of one network.
         """
+        if self.return_logits:
+            return self._predict_logits(batch['image'])
         logits = self(batch['image'])
         prediction = logits.max(dim=1).indices.byte()
         probabilities = None
@@ -299,3 +363,9 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
             'bounds': batch.get('bounds'),
             'transform': batch.get('transform'),
         }
+
+    def _predict_logits(self, x: Tensor) -> dict[str, Tensor | None]:
+        if self.hparams['tta'] or self.members:
+            logits, disagreement = self.vote(x)
+            return {'logits': logits, 'disagreement': disagreement}
+        return {'logits': self(x), 'disagreement': None}

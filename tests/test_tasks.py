@@ -191,3 +191,54 @@ def test_training_is_not_scored() -> None:
     metrics = [n for n, m in _tiny().named_children() if 'metrics' in n]
     assert metrics == ['val_metrics', 'test_metrics']
     assert isinstance(_tiny().criterion, nn.Module)
+
+
+@torch.no_grad()
+def test_symmetries_are_averaged_outside_training_alone() -> None:
+    plain = _tiny(bands=['s1']).eval()
+    task = _tiny(bands=['s1'], tta=True).eval()
+    task.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 2, 9, 13)
+    flipped = image.flip(-1)
+    assert not torch.allclose(plain(flipped).flip(-1), plain(image), atol=1e-3)
+    torch.testing.assert_close(task(flipped).flip(-1), task(image))
+    assert torch.equal(task.train()(image), plain(image))
+
+
+def _attached(**arguments: Any) -> LandCoverSegmentation:
+    task = _tiny(bands=['s1'], **arguments)
+    task.trainer = Trainer(**QUIET)
+    return task
+
+
+def _save(tmp_path: Path, name: str, **arguments: Any) -> str:
+    task = _tiny(bands=['s1'], **arguments)
+    trainer = Trainer(**QUIET)
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(tmp_path / name, weights_only=True)
+    return str(tmp_path / name)
+
+
+def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
+    path = _save(tmp_path, 'other.ckpt', num_filters=3)
+    task = _attached(ensemble=[path]).eval()
+    task.setup('test')
+    other = LandCoverSegmentation.load_from_checkpoint(path, weights_only=True).eval()
+    image = torch.rand(1, 2, 8, 8)
+    with torch.no_grad():
+        shares = [network(image).softmax(1) for network in (task.model, other.model)]
+        torch.testing.assert_close(task(image).softmax(1), sum(shares) / 2)
+        task.return_logits = True
+        answer = task.predict_step({'image': image}, 0)
+    assert {*answer} == {'logits', 'disagreement'}
+    names = set(task.state_dict())
+    assert names == set(_tiny(bands=['s1']).state_dict())
+
+
+def test_an_ensemble_means_one_thing(tmp_path: Path) -> None:
+    path = _save(tmp_path, 'other.ckpt', scheme='dfc2020-contest')
+    with pytest.raises(ValueError, match=r'ensemble of the same scheme, got dfc2020 '
+                       r'and, in .*other\.ckpt, dfc2020-contest'):  # fmt: skip
+        _attached(ensemble=[path]).setup('predict')
+    with pytest.raises(ValueError, match=r'Expected to train one network'):
+        _attached(ensemble=[path]).setup('fit')
