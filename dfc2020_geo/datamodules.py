@@ -16,6 +16,7 @@ from .classes import IGNORE_INDEX
 from .contract import data_contract
 from .datasets import PatchDataset, PatchesNotFoundError
 from .preparation import PrepareBatch
+from .sampling import ResumableLoader, ResumableSampler
 from .sets import SETS
 from .transforms import NaN, valid_pixels, value_ranges
 
@@ -116,6 +117,9 @@ class LandCoverDataModule(NonGeoDataModule):
         self.aug = PrepareBatch(bands, nan)
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
         self.collate_fn = _collate
+        #: The order of training, once its loader is made.
+        self.train_sampler: ResumableSampler | None = None
+        self._order: dict[str, int] = {}
         #: Leaves out what need not be predicted; writers of predictions set it.
         self.narrow: Callable[[PatchDataset], PatchDataset] | None = None
 
@@ -134,6 +138,8 @@ class LandCoverDataModule(NonGeoDataModule):
             if split != 'predict' and not SETS[name].is_labelled:
                 raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")
             setattr(self, f'{split}_dataset', self._build(split, name))
+            if split == 'train':
+                self.train_sampler, self._order = None, {}
 
     def _build(self, split: str, name: str) -> PatchDataset:
         chosen = SETS[name]
@@ -172,16 +178,55 @@ class LandCoverDataModule(NonGeoDataModule):
             dataset = _FilledUp(dataset, num_processes)
         share = -(-len(dataset) // num_processes)
         remainder_of_one = share > self.batch_size and share % self.batch_size == 1
-        return DataLoader(
+        loader, sampler = DataLoader, None
+        if split == 'train':
+            loader, sampler = ResumableLoader, self._make_sampler(dataset)
+        return loader(
             dataset,
             batch_size=self.batch_size,
-            shuffle=split == 'train',
+            sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=self.collate_fn,
             drop_last=split == 'train' and remainder_of_one,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )
+
+    def _make_sampler(self, dataset: Dataset[Sample]) -> ResumableSampler:
+        order = self.state_dict()
+        sampler = ResumableSampler(dataset, self.batch_size, self.trainer)
+        if order:
+            sampler.load_state_dict(order)
+        self.train_sampler = sampler
+        return sampler
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the order of training stands, for the checkpoint."""
+        return self.train_sampler.state_dict() if self.train_sampler else self._order
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the order of a training that was stopped.
+
+        Args:
+            state_dict: What :meth:`state_dict` returned there.
+        """
+        self._order = state_dict
+        if self.train_sampler:
+            self.train_sampler.load_state_dict(state_dict)
+
+    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Seed what is drawn for a batch of training, such that it can be resumed.
+
+        Args:
+            batch: A batch as it was loaded.
+            dataloader_idx: Position of the batch's dataloader.
+
+        Returns:
+            The batch as it is.
+        """
+        if self.train_sampler and self.trainer and self.trainer.training:
+            self.train_sampler.seed_batch()
+        return batch
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Scale and augment a batch on its device, and mark pixels without data.
