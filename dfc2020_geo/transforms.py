@@ -5,6 +5,7 @@ All of them work on batches ``(B, C, H, W)`` inside
 ``transforms`` of a dataset, on samples of shape ``(C, H, W)``.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -69,6 +70,9 @@ class _SampleOperation(IntensityAugmentationBase2D):
 
 _SCALING = ('low', 'high', 'span', 'offset', 'fill')
 
+#: Rows that are scaled in one go, few enough to stay in the processor's cache.
+_BLOCK_ROWS = 32
+
 
 class ScaleBands(_SampleOperation):
     """Clip each band to its sensor's value range and scale it to ``[0, 1]``.
@@ -113,6 +117,31 @@ class ScaleBands(_SampleOperation):
         low, high, span, offset, fill = (flags[k].to(input) for k in _SCALING)
         known = torch.where(input.isnan(), fill, input)
         return known.clamp(low, high) / span + offset
+
+    def scale_(self, image: Tensor) -> Tensor:
+        """Scale one image in place, with the same result to the last bit.
+
+        On a processor it is several times faster, since no block leaves its cache
+        before it is done.
+
+        Args:
+            image: Image of shape ``(C, H, W)``, float32.
+
+        Returns:
+            The image.
+        """
+        if image.device.type != 'cpu':
+            # A number on the host would make the division a multiplication there.
+            return image.copy_(self.apply_transform(image[None], {}, self.flags)[0])
+        numbers = [self.flags[name].flatten().tolist() for name in _SCALING]
+        for plane, low, high, span, offset, fill in zip(image, *numbers, strict=True):
+            for block in plane.split(_BLOCK_ROWS):
+                block.nan_to_num_(fill, math.inf, -math.inf).clamp_(low, high).div_(
+                    span
+                )
+                if offset:
+                    block.add_(offset)
+        return image
 
 
 class SelectBands(_SampleOperation):

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import kornia.augmentation as K
 import numpy as np
 import pytest
@@ -101,3 +103,19 @@ def test_a_pixel_is_valid_if_any_band_has_data() -> None:
     image[0, 1, 0, 2] = 7
     image[0, 0, 0, 3] = -torch.inf
     assert valid_pixels(image).tolist() == [[[False, False, True, False]]]
+
+
+@pytest.mark.parametrize('nan', ['lowest', 'baseline'])
+def test_scaling_in_place_gives_the_same_bits(
+    nan: Literal['lowest', 'baseline'],
+) -> None:
+    bands = ['s2-10m', 's1']
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(6, 70, 11, generator=generator) * 14_000 - 1000
+    image[4:] = image[4:] / 300 - 30
+    image[0, 0, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    image[5, 69, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    expected = ScaleBands(bands, nan)(image[None])[0]
+    found = ScaleBands(bands, nan).scale_(image)
+    assert found is image
+    assert torch.equal(found, expected)
