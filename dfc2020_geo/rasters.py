@@ -11,8 +11,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 import rasterio
 from rasterio import Affine
+from rasterio._err import CPLE_BaseError  # ty: ignore[import-not-found] (compiled)
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from .atomic import replacing
@@ -21,10 +22,23 @@ from .classes import DFC2020_CLASSES, NODATA_CODE
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
 
+#: What fails in GDAL; rasterio lets some of its errors through under private names.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+
 
 @contextmanager
-def _open(path: Path | str) -> Generator[DatasetReader]:
-    """Open a raster; whatever fails while it is open names its path."""
+def open_raster(path: Path | str) -> Generator[DatasetReader]:
+    """Open a raster for reading.
+
+    Args:
+        path: File to read.
+
+    Yields:
+        The open raster.
+
+    Raises:
+        RuntimeError: If something fails while it is open; the message names it.
+    """
     try:
         with warnings.catch_warnings():
             # DFC2020 has no georeferencing, by design of the contest.
@@ -63,7 +77,7 @@ def _read(
     path: Path | str, indexes: Sequence[int], num_bands: int | None
 ) -> tuple[np.ndarray, float | None]:
     """Read bands, and the value that the file declares as no data."""
-    with _open(path) as raster:
+    with open_raster(path) as raster:
         expected = max(indexes) if num_bands is None else num_bands
         if raster.count != expected and (num_bands or raster.count < expected):
             raise RuntimeError(
@@ -144,16 +158,23 @@ def write_class_map(path: Path | str, codes: np.ndarray, like: Path | str) -> No
         codes: DFC2020 codes of shape ``(H, W)``, uint8, 0 without data.
         like: Raster of the same size, whose CRS and transform the map takes.
     """
-    names = {code: c.name for code, c in DFC2020_CLASSES.items()}
     profile = _profile(codes[None], like) | {'nodata': NODATA_CODE}
     with MemoryFile() as memory:
         with _quiet(), memory.open(**profile) as raster:
             raster.write(codes, 1)
-            raster.write_colormap(
-                1, {code: c.color for code, c in DFC2020_CLASSES.items()}
-            )
-            raster.update_tags(classes=json.dumps(names))
-        _copy_atomically(_with_categories(memory.name, names), path)
+            describe_classes(raster)
+        _copy_atomically(with_categories(memory.name), path)
+
+
+def describe_classes(raster: DatasetWriter) -> None:
+    """Put the palette and the class names into a raster of DFC2020 codes.
+
+    Args:
+        raster: Raster of one band, open for writing.
+    """
+    names = {code: c.name for code, c in DFC2020_CLASSES.items()}
+    raster.write_colormap(1, {code: c.color for code, c in DFC2020_CLASSES.items()})
+    raster.update_tags(classes=json.dumps(names))
 
 
 def write_probabilities(
@@ -176,7 +197,7 @@ def write_probabilities(
 
 
 def _profile(image: np.ndarray, like: Path | str) -> dict[str, object]:
-    with _open(like) as raster:
+    with open_raster(like) as raster:
         crs, transform = raster.crs, raster.transform
         if raster.shape != image.shape[1:]:
             raise RuntimeError(
@@ -203,13 +224,22 @@ def _quiet() -> Generator[None]:
         yield
 
 
-def _with_categories(source: str, names: dict[int, str]) -> str:
-    """Describe a raster as a VRT that adds category names, which rasterio cannot."""
+def with_categories(source: str) -> str:
+    """Describe a class map as a VRT that adds category names, which rasterio cannot.
+
+    Args:
+        source: Name of a raster that :func:`describe_classes` has described.
+
+    Returns:
+        The text of the VRT, which GDAL takes for a file name.
+    """
     with MemoryFile(ext='.vrt') as memory:
         copy(source, memory.name, driver='VRT')
         text = memory.read().decode()
-    categories = (names.get(code, '') for code in range(max(names) + 1))
-    items = ''.join(f'<Category>{escape(name)}</Category>' for name in categories)
+    categories = (DFC2020_CLASSES.get(i) for i in range(max(DFC2020_CLASSES) + 1))
+    items = ''.join(
+        f'<Category>{escape(c.name if c else "")}</Category>' for c in categories
+    )
     names_xml = f'<CategoryNames>{items}</CategoryNames>'
     return text.replace('<ColorTable>', f'{names_xml}<ColorTable>', 1)
 

@@ -1,0 +1,70 @@
+"""From finished rows to the files of a map."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .cog import write_cog
+from .names import find_outputs, item_path, layer_paths, polygons_path, style_path
+from .parts import Parts, explain
+from .polygons import write_polygons
+from .stac import make_item, write_item
+from .styles import write_style
+from .times import Taken
+
+
+def finish_map(
+    parts: Parts,
+    tags: Mapping[str, str],
+    taken: Taken | None = None,
+    polygons: bool = False,
+) -> list[Path]:
+    """Make the files of a map, once all of its rows are there.
+
+    Everything is written in the work directory and then moved to its place, the map
+    itself at the end: if it is there, the rest is. The work directory goes.
+
+    Args:
+        parts: The rows.
+        tags: Texts by name: whose map it is.
+        taken: When its images were taken; without it, there is no STAC item.
+        polygons: Whether to write polygons as well.
+
+    Returns:
+        The files, the map itself at the end.
+
+    Raises:
+        OSError: If they cannot be written; the message says what to do.
+        RuntimeError: If rows are missing.
+    """
+    draft = parts.directory / parts.output.name
+    try:
+        _write_rasters(parts, draft, tags)
+        if polygons:
+            write_polygons(draft, polygons_path(draft))
+        if taken is not None:
+            item = make_item(
+                draft, parts.grid, parts.scheme, parts.layers, taken, tags, polygons
+            )
+            write_item(item_path(draft), item)
+        moved = _move(parts, draft)
+    except OSError as error:
+        raise explain(error, parts.output) from error
+    parts.remove()
+    return moved
+
+
+def _write_rasters(parts: Parts, draft: Path, tags: Mapping[str, str]) -> None:
+    for layer, path in layer_paths(draft, parts.layers).items():
+        write_cog(path, parts.read(layer.name), parts.grid, layer, tags)
+        write_style(style_path(path), layer, parts.scheme)
+
+
+def _move(parts: Parts, draft: Path) -> list[Path]:
+    """Move what is written to its place, and return where."""
+    moved = []
+    for path in reversed(find_outputs(draft)):
+        target = parts.output.with_name(path.name)
+        os.replace(path, target)
+        moved.append(target)
+    return moved

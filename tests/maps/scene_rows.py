@@ -1,0 +1,55 @@
+"""Finished rows of small scenes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio import Affine
+from rasterio.crs import CRS
+
+from dfc2020_geo.classes import SCHEMES
+from dfc2020_geo.maps import Grid, Parts, open_parts
+
+SCHEME = SCHEMES['dfc2020']
+
+#: Scenes that differ in what readers and writers get wrong.
+GRIDS = {
+    'UTM north': Grid(70, 60, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6)),
+    'UTM south': Grid(530, 21, CRS.from_epsg(32733), Affine(20, 0, 4e5, 0, -20, 7e6)),
+    'rotated': Grid(33, 40, CRS.from_epsg(32632), Affine(8, 6, 5e5, 6, -8, 5e6)),
+    'south up': Grid(33, 40, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, 10, 5e6)),
+    'degrees': Grid(40, 90, CRS.from_epsg(4326), Affine(0.01, 0, 10, 0, -0.01, 60)),
+    'one row': Grid(1, 700, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6)),
+    'one pixel': Grid(1, 1, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6)),
+    'antimeridian': Grid(
+        20, 90, CRS.from_epsg(32660), Affine(2e3, 0, 6e5, 0, -2e3, 7e6)
+    ),
+    'no EPSG code': Grid(
+        30, 40, CRS.from_string('+proj=laea +lat_0=52 +lon_0=10'), Affine.scale(10, -10)
+    ),
+}
+
+
+def make_layers(grid: Grid, seed: int = 0) -> dict[str, np.ndarray]:
+    """Make codes in patches, with a corner without data, and random shares."""
+    random = np.random.default_rng(seed)
+    size = (grid.height, grid.width)
+    small = random.integers(1, 11, (-(-size[0] // 5), -(-size[1] // 5)))
+    codes = np.kron(small, np.ones((5, 5)))[: size[0], : size[1]].astype(np.uint8)
+    shares = random.integers(0, 251, (10, *size)).astype(np.uint8)
+    if min(size) > 8:
+        codes[:7, :7], shares[:, :7, :7] = 0, 255
+    return {'classes': codes, 'probabilities': shares, 'confidence': shares.max(0)}
+
+
+def begin(output: Path, grid: Grid, overwrite: bool = False, **settings: Any) -> Parts:
+    layers = ['probabilities', 'confidence']
+    return open_parts(output, grid, SCHEME, layers, settings, overwrite)
+
+
+def write_rows(parts: Parts, layers: dict[str, np.ndarray], step: int = 13) -> None:
+    height = parts.grid.height
+    for start in range(0, height, step):
+        stop = min(start + step, height)
+        rows = {name: array[..., start:stop, :] for name, array in layers.items()}
+        parts.write(start, stop, rows)
