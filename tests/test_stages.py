@@ -86,7 +86,7 @@ def run(
     quiet = ['--trainer.logger=false', '--trainer.accelerator=cpu']
     quiet += ['--trainer.enable_progress_bar=false', '--data.num_workers=0']
 
-    def run(stage: str, *args: str, ckpt_path: Path = checkpoint) -> str:
+    def run(stage: str, *args: str, ckpt_path: Path | str = checkpoint) -> str:
         with contextlib.suppress(SystemExit):
             main([stage, f'--ckpt_path={ckpt_path}', *quiet, *args])
         said = capsys.readouterr()
@@ -396,6 +396,62 @@ def test_help_lists_the_settings_of_data_and_model(
 def test_a_learning_rate_has_one_place(run: Run) -> None:
     error = run('fit', '--model.optimizer=SGD', '--model.optimizer.init_args.lr=0.1')
     assert 'learning rate under model.lr' in error
+
+
+@pytest.mark.parametrize(
+    ('name', 'lr', 'is_default'),
+    [
+        ('torch.optim.RMSprop', 0.01, True),
+        ('torch.optim.RMSprop', 0.001, False),
+        ('RMSprop', 0.01, True),
+        ('torch.optim.SGD', 0.001, True),
+        ('torch.optim.SGD', 0.01, False),
+        ('torch.optim.Adadelta', 1.0, True),
+    ],
+)
+def test_an_optimiser_may_state_its_own_default_rate(
+    name: str, lr: float, is_default: bool, run: Run, tmp_path: Path
+) -> None:
+    # As the settings that a run saves do.
+    optimizer = {'class_path': name, 'init_args': {'lr': lr}}
+    model = {'model': {'init_args': {'optimizer': optimizer}}}
+    (tmp_path / 'saved.yaml').write_text(yaml.safe_dump(model))
+    said = run('fit', '--config=saved.yaml', '--print_config', ckpt_path='null')
+    if is_default:
+        arguments = yaml.safe_load(said)['model']['init_args']['optimizer']['init_args']
+        assert arguments['lr'] == lr
+    else:
+        assert f'under model.lr, got model.optimizer.init_args.lr={lr} in' in said
+
+
+def test_predictions_are_scored_in_the_pass_that_writes_them(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = [f'--data.dfc2020_root={baseline_tree / "dfc2020"}']
+    run('test', *root, '--scores.output_dir=tested')
+    root += ['--data.predict=dfc2020_test', '--previews.max_previews=0']
+    run('predict', *root, '--scores.predictions=true', '--scores.output_dir=scores')
+    tested, predicted = (
+        json.loads((tmp_path / folder / 'dfc2020_test.json').read_text())
+        for folder in ('tested', 'scores')
+    )
+    assert predicted == tested
+    assert len(list((tmp_path / 'predictions').glob('*.tif'))) == 3
+    assert not (tmp_path / 'previews').exists()
+
+
+def test_predictions_without_truth_cannot_be_scored(
+    run: Run, baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    error = run('predict', root, '--scores.predictions=true')
+    assert "Expected a labelled set to score predictions on, got 'unlabeled'" in error
+
+
+def test_a_part_of_a_set_is_scored_with_a_note(run: Run, baseline_tree: Path) -> None:
+    root = f'--data.dfc2020_root={baseline_tree / "dfc2020"}'
+    limit = ['--trainer.limit_test_batches=1', '--data.batch_size=1']
+    assert '1 batches only.' in run('test', root, *limit)
 
 
 def test_what_is_no_checkpoint_is_named(run: Run, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ..atomic import make_directory
+from ..datasets import PatchDataset
+from ..metrics import SegmentationScores
 from ..reports import format_table, write_scores
 
 
@@ -14,20 +16,29 @@ class ScoreWriter(Callback):
     """Write the scores of ``validate`` and ``test``, and print them as a table.
 
     ``NAME.json`` and ``NAME.csv`` hold every score, ``NAME_confusion.csv`` and
-    ``NAME_confusion.png`` the confusion matrix; NAME is the set's.
+    ``NAME_confusion.png`` the confusion matrix; NAME is the set's. With *predictions*
+    ``predict`` is scored as well, in the same pass that writes its class maps: a pixel
+    that they leave without data is a wrong answer.
     """
 
     def __init__(
-        self, output_dir: Path | str | None = None, overwrite: bool = False
+        self,
+        output_dir: Path | str | None = None,
+        overwrite: bool = False,
+        predictions: bool = False,
     ) -> None:
         """Initialize a new ScoreWriter instance.
 
         Args:
             output_dir: Directory for the files; by default the run's log directory.
             overwrite: Whether files of another run may be replaced.
+            predictions: Whether to score what ``predict`` predicts, too; its set must
+                be labelled.
         """
         self.output_dir = None if output_dir is None else Path(output_dir).expanduser()
         self.overwrite = overwrite
+        self.predictions = predictions
+        self.metrics: SegmentationScores | None = None
         #: What the last run wrote, and where.
         self.summary: dict[str, Any] = {}
         self.paths: list[Path] = []
@@ -38,8 +49,11 @@ class ScoreWriter(Callback):
         Raises:
             FileExistsError: If scores of the same name are there.
             OSError: If the directory cannot be written to.
+            ValueError: If predictions shall be scored on a set without labels.
         """
-        if stage not in ('validate', 'test'):
+        if stage == 'predict' and self.predictions:
+            self.metrics = _score_everything(getattr(trainer, 'datamodule', None))
+        elif stage not in ('validate', 'test'):
             return
         directory = self._directory(trainer)
         if not trainer.is_global_zero:
@@ -62,6 +76,28 @@ class ScoreWriter(Callback):
         """Write the scores."""
         self._write(trainer, pl_module.test_metrics, trainer.limit_test_batches)
 
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count the pixels of one batch."""
+        if self.metrics is not None:
+            scores = self.metrics.to(pl_module.device)
+            scores.update(outputs['prediction'], batch['mask'])
+
+    def on_predict_epoch_end(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> None:
+        """Write the scores of the predictions."""
+        if self.metrics is not None:
+            self._write(trainer, self.metrics, trainer.limit_predict_batches)
+            self.metrics = None
+
     def _directory(self, trainer: Trainer) -> Path | str:
         # Every process must ask for log_dir, since it is sent from the first to all.
         return self.output_dir or trainer.log_dir or trainer.default_root_dir
@@ -72,7 +108,8 @@ class ScoreWriter(Callback):
         if not trainer.is_global_zero:
             return
         name = _set_name(trainer)
-        notes = [_note(trainer), '' if limit == 1.0 else f'{limit} batches only.']
+        is_whole = isinstance(limit, float) and limit == 1
+        notes = [_note(trainer), '' if is_whole else f'{limit} batches only.']
         note = ' '.join(filter(None, notes))
         self.paths = write_scores(directory, name, self.summary, note)
         trainer.print(format_table(self.summary, name, note))
@@ -80,8 +117,29 @@ class ScoreWriter(Callback):
             trainer.print(f'Wrote {path}')
 
 
+def _score_everything(datamodule: Any) -> SegmentationScores:
+    """Have every patch predicted, those too whose class maps are there already."""
+    dataset = getattr(datamodule, 'predict_dataset', None)
+    if not isinstance(dataset, PatchDataset) or dataset.files[0].label is None:
+        name = getattr(datamodule, 'sets', {}).get('predict', type(dataset).__name__)
+        raise ValueError(
+            f"Expected a labelled set to score predictions on, got '{name}'; name "
+            'another with --data.predict, or leave --scores.predictions out.'
+        )
+    narrow = datamodule.narrow
+    if narrow is not None:
+
+        def keep_all(dataset: PatchDataset) -> PatchDataset:
+            narrow(dataset)
+            return dataset
+
+        datamodule.narrow = keep_all
+    return SegmentationScores(len(dataset.scheme), dataset.scheme.labels)
+
+
 def _split(trainer: Trainer) -> str:
-    return 'test' if trainer.state.fn == TrainerFn.TESTING else 'val'
+    splits = {TrainerFn.TESTING: 'test', TrainerFn.PREDICTING: 'predict'}
+    return splits.get(trainer.state.fn, 'val')
 
 
 def _set_name(trainer: Trainer) -> str:

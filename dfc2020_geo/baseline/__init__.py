@@ -1,0 +1,1 @@
+"""The 2020 baseline's files and command lines."""

@@ -1,0 +1,131 @@
+"""Whether tensors from a file are those of a network and of its optimiser."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+#: How a computation is carried out, not what it computes; torch adds to these.
+_MEANS = {'params', 'initial_lr', 'foreach', 'fused', 'capturable', 'differentiable'}
+
+#: The options that SGD and RMSprop had in 2020: each of theirs must be there.
+_OPTIONS = {'lr', 'weight_decay', 'momentum', 'dampening', 'nesterov'}
+_OPTIONS |= {'alpha', 'eps', 'centered'}
+
+
+def check_weights(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path | str
+) -> None:
+    """Refuse the weights of another network, and say in what it is another.
+
+    Args:
+        weights: Tensors from a file.
+        expected: Tensors of the network that the file's arguments describe.
+        path: The file.
+
+    Raises:
+        ValueError: If a tensor is missing, is not the network's, or has another shape.
+    """
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    missing = [name for name in shapes if name not in weights]
+    unexpected = [name for name in weights if name not in shapes]
+    other = {
+        name: tuple(weights[name].shape)
+        for name, shape in shapes.items()
+        if name in weights and tuple(weights[name].shape) != shape
+    }
+    if not (missing or unexpected or other):
+        return
+    different = [f'{n} of shape {s}, not {shapes[n]}' for n, s in other.items()]
+    found = {'no': missing, 'unknown': unexpected, 'other': different}
+    listed = '; '.join(f'{k} {name_some(v)}' for k, v in found.items() if v)
+    raise ValueError(
+        f'Expected the weights of the network that the arguments describe, got {path} '
+        f'with {listed}. {_explain(missing, unexpected, other, shapes)}'
+    )
+
+
+def _explain(
+    missing: list[str], unexpected: list[str], other: dict[str, Any], shapes: Any
+) -> str:
+    """Say what differences to the expected tensors mean, and what to do."""
+    belongs = 'take the args.pkl that belongs to it.'
+    if missing or unexpected:
+        half = len(missing) < len(shapes) / 2 and not unexpected
+        what = 'It is incomplete' if half else 'It is another model'
+        return f'{what}; {belongs}'
+    first, last = next(iter(shapes)), next(reversed(shapes))
+    reasons = []
+    if first in other and len(other[first]) == 4:
+        channels, wanted = other[first][1], shapes[first][1]
+        reasons.append(
+            f'It reads {channels} channels, while use_s1, use_s2hr, use_s2mr and '
+            f'use_s2lr of the arguments give {wanted}'
+        )
+    if last in other and len(other[last]) == 1:
+        classes, wanted = other[last][0], shapes[last][0]
+        reasons.append(
+            f'It tells {classes} classes apart, while no_savanna of the arguments '
+            f'gives {wanted}'
+        )
+    return f'{"; ".join(reasons) or "It is another model"}; {belongs}'
+
+
+def describe_difference(state: Mapping[str, Any], optimizer: Optimizer) -> str | None:
+    """Say in what the state of an optimiser is not that of another one.
+
+    Args:
+        state: From a file.
+        optimizer: The optimiser that is wanted.
+
+    Returns:
+        The first group, setting or shape that differs, or None.
+    """
+    expected = optimizer.state_dict()['param_groups']
+    sizes, wanted = (
+        [len(group['params']) for group in groups]
+        for groups in (state['param_groups'], expected)
+    )
+    if sizes != wanted:
+        return f'groups of {sizes} parameters, not {wanted}'
+    for theirs, ours in zip(state['param_groups'], expected, strict=True):
+        for name in sorted(ours.keys() & (theirs.keys() - _MEANS | _OPTIONS)):
+            if not _is_same(theirs.get(name), ours[name]):
+                return f'{name}={theirs.get(name)}, not {ours[name]}'
+    return _describe_other_buffer(state, optimizer)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    both = isinstance(one, (int, float)) and isinstance(other, (int, float))
+    return math.isclose(one, other, rel_tol=1e-9) if both else one is other
+
+
+def _describe_other_buffer(
+    state: Mapping[str, Any], optimizer: Optimizer
+) -> str | None:
+    numbers = [i for group in state['param_groups'] for i in group['params']]
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    known = {n: p.shape for n, p in zip(numbers, parameters, strict=True)}
+    for number, buffers in state['state'].items():
+        for name, value in buffers.items():
+            shape = tuple(getattr(value, 'shape', ()))
+            if number not in known or (shape and shape != tuple(known[number])):
+                return f'{name} of shape {shape}'
+    return None
+
+
+def name_some(names: Iterable[Any]) -> str:
+    """Name the first three of many, and how many more there are.
+
+    Args:
+        names: Anything that has a name.
+
+    Returns:
+        A list in words; nothing for none.
+    """
+    names = [str(name) for name in names]
+    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return ', '.join(names[:3]) + more

@@ -1,0 +1,209 @@
+"""Checkpoints of the 2020 baseline, taken over and given back."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import instantiate_module
+
+from ..atomic import make_directory, replacing
+from ..contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
+from ..tasks import LandCoverSegmentation
+from .agreement import describe_difference
+from .arguments import ARGUMENTS, baseline_arguments, fit_config, network_settings
+from .pickles import read_arguments, write_arguments
+from .states import TrainingState, read_state, write_state
+from .takeover import take_over
+
+#: Where an imported checkpoint keeps the arguments that came with it.
+ARGUMENTS_KEY = 'dfc2020_baseline_arguments'
+
+#: What the names of a network's tensors begin with in a task.
+_NETWORK = 'model.'
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was read and written.
+
+    Attributes:
+        network: ``bands``, ``scheme``, ``nan``, ``model`` and ``output_stride``.
+        step: Number of optimisation steps of the training.
+        files: What was written.
+        remarks: What a user should know of it, in sentences.
+    """
+
+    network: dict[str, Any]
+    step: int
+    files: tuple[Path, Path]
+    remarks: tuple[str, ...]
+
+
+def import_checkpoint(
+    config_file: Path | str,
+    checkpoint_file: Path | str,
+    out: Path | str,
+    overwrite: bool = False,
+) -> Conversion:
+    """Make a checkpoint and a config of this package from the baseline's files.
+
+    Nothing in the files is run. The network has made as many optimisation steps as
+    ``step`` says; the config trains it on, for as many epochs as the arguments say.
+
+    Args:
+        config_file: ``args.pkl`` of the baseline.
+        checkpoint_file: ``checkpoint_step_N.pth`` that belongs to it.
+        out: Where the checkpoint shall be, a name that ends in ``.ckpt``; the config
+            stands beside it and ends in ``.yaml``.
+        overwrite: Whether they may replace other files.
+
+    Returns:
+        What was read and written.
+
+    Raises:
+        FileExistsError: If there are such files, unless *overwrite*.
+        FileNotFoundError: If there is nothing to read.
+        TypeError: If the checkpoint is no dict.
+        ValueError: If a file is not what it should be, or the two do not belong
+            together.
+    """
+    out = Path(out)
+    if out.suffix != '.ckpt':
+        raise ValueError(f'Expected a name that ends in .ckpt, got {out}.')
+    files = out, out.with_suffix('.yaml')
+    _check_free(files, overwrite)
+    arguments = read_arguments(config_file)
+    config, network = _read_settings(arguments, config_file)
+    state = read_state(checkpoint_file)
+    trainer, remarks = take_over(config, state, config_file, checkpoint_file)
+    callbacks: list[Callback] = vars(trainer)['callbacks']
+    callbacks.append(_KeepArguments(arguments))
+    make_directory(out.parent)
+    with replacing(files[0]) as checkpoint, replacing(files[1]) as text:
+        trainer.save_checkpoint(checkpoint, weights_only=False)
+        content = _describe(config | {'ckpt_path': str(out)}, files[1], state.step)
+        text.write_text(content, encoding='utf-8')
+    return Conversion(network, state.step, files, (*state.remarks, *remarks))
+
+
+def export_checkpoint(
+    ckpt_path: Path | str, out_dir: Path | str, overwrite: bool = False
+) -> Conversion:
+    """Make the baseline's files from a checkpoint of this package.
+
+    Args:
+        ckpt_path: Checkpoint with a network of the baseline.
+        out_dir: Directory for ``checkpoint_step_N.pth`` and ``args.pkl``.
+        overwrite: Whether they may replace other files.
+
+    Returns:
+        What was read and written.
+
+    Raises:
+        FileExistsError: If there are such files, unless *overwrite*.
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If the baseline has no such network.
+    """
+    checkpoint = read_checkpoint(ckpt_path)
+    facts, step = checkpoint[CONTRACT_KEY], checkpoint['global_step']
+    arguments = _arguments_of(checkpoint, ckpt_path)
+    weights = {
+        name.removeprefix(_NETWORK): value
+        for name, value in checkpoint['state_dict'].items()
+        if name.startswith(_NETWORK)
+    }
+    optimizer, remarks = _optimizer_of(checkpoint, arguments)
+    if facts['nan'] != 'baseline':
+        remarks.append(
+            f"The network was trained with nan='{facts['nan']}'; the baseline scales "
+            "NaN its own way (nan='baseline'), so its maps differ where there is NaN."
+        )
+    files = Path(out_dir) / f'checkpoint_step_{step}.pth', Path(out_dir) / 'args.pkl'
+    _check_free(files, overwrite)
+    make_directory(out_dir)
+    with replacing(files[0]) as unfinished:
+        write_state(unfinished, TrainingState(weights, step, optimizer))
+        write_arguments(files[1], arguments)
+    return Conversion(network_settings(arguments), step, files, tuple(remarks))
+
+
+class _KeepArguments(Callback):
+    """Keep the baseline's arguments in a checkpoint: not all are settings here."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self.arguments = arguments
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[ARGUMENTS_KEY] = self.arguments
+
+
+def _read_settings(
+    arguments: Mapping[str, Any], path: Path | str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the config and the network that the baseline's arguments stand for."""
+    try:
+        config, network = fit_config(arguments), network_settings(arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{error} (These are the arguments in {path}.)') from error
+    # The trained weights come from the checkpoint: nothing else is to be loaded.
+    config['model']['init_args']['weights'] = None
+    return config, network
+
+
+def _describe(config: dict[str, Any], path: Path, step: int) -> str:
+    """Write a config that opens with what it is and its command."""
+    command = ' '.join(f'dfc2020-geo fit --config {shlex.quote(str(path))}'.split())
+    return (
+        f'# Trains a network of the 2020 baseline on, after {step} steps.\n'
+        f'# {command}\n'
+        '# The directories are those of its arguments; flags and edits change them.\n'
+        f'{yaml.safe_dump(config, sort_keys=False)}'
+    )
+
+
+def _arguments_of(checkpoint: Mapping[str, Any], path: Path | str) -> dict[str, Any]:
+    """Return the baseline's arguments for a checkpoint: those it came with, if any."""
+    if ARGUMENTS_KEY in checkpoint:
+        return ARGUMENTS | checkpoint[ARGUMENTS_KEY]
+    parameters = checkpoint['hyper_parameters']
+    optimizer = dict((parameters.get('optimizer') or {}).get('init_args', {}))
+    optimizer.pop('lr', None)
+    try:
+        return baseline_arguments(parameters | optimizer | checkpoint[CONTRACT_KEY])
+    except ValueError as error:
+        raise ValueError(f'{error} ({path} cannot be exported.)') from error
+
+
+def _optimizer_of(
+    checkpoint: Mapping[str, Any], arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the state of a checkpoint's optimiser, or of a new one, with remarks."""
+    config, network = _read_settings(arguments, 'args.pkl')
+    shared = {name: network[name] for name in SHARED_FACTS}
+    model = config['model']
+    settings = {'_class_path': model['class_path'], **shared, **model['init_args']}
+    task = instantiate_module(LandCoverSegmentation, settings)
+    expected = task.configure_optimizers()['optimizer']
+    states = checkpoint.get('optimizer_states') or [None]
+    if states[0] is None:
+        reason = 'The checkpoint has no state of the optimiser'
+    elif difference := describe_difference(states[0], expected):
+        reason = f"It was not trained with the baseline's optimiser ({difference})"
+    else:
+        return states[0], []
+    return expected.state_dict(), [f'{reason}: the file has a new one.']
+
+
+def _check_free(files: tuple[Path, Path], overwrite: bool) -> None:
+    for path in files:
+        if path.is_dir() or (path.exists() and not overwrite):
+            raise FileExistsError(
+                f'Expected no file yet, got {path}; choose another place, or add '
+                '--overwrite.'
+            )

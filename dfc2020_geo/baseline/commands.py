@@ -1,0 +1,95 @@
+"""The verbs ``import-baseline`` and ``export-baseline``."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from ..bands import band_names
+from ..classes import get_scheme
+from .checkpoints import Conversion, export_checkpoint, import_checkpoint
+
+
+def run_import(args: list[str]) -> None:
+    """Take over a checkpoint of the baseline, and say what it is.
+
+    Args:
+        args: Command line from the verb on.
+    """
+    parser = _parser(
+        args[0],
+        'Make a checkpoint of this package, and a config that trains it on, from a '
+        'checkpoint of the 2020 baseline. Nothing in its files is run.',
+    )
+    parser.add_argument(
+        '--config_file', '--config', type=Path, required=True, help='its args.pkl'
+    )
+    parser.add_argument(
+        '--checkpoint_file', type=Path, required=True, help='its checkpoint_step_N.pth'
+    )
+    parser.add_argument(
+        '--out', type=Path, required=True, help='the checkpoint to write, FILE.ckpt'
+    )
+    chosen = parser.parse_args(args[1:])
+    print(f'Reading {chosen.checkpoint_file} as {chosen.config_file} says', flush=True)
+    done = import_checkpoint(**vars(chosen))
+    checkpoint, config = (shlex.quote(str(path)) for path in done.files)
+    print(_describe(done))
+    print('To score it, to map with it, to train it on:')
+    print(f'  dfc2020-geo test --ckpt_path {checkpoint} --data.dfc2020_root DIR')
+    print(f'  dfc2020-geo predict --ckpt_path {checkpoint} --data.unlabeled_root DIR')
+    print(f'  dfc2020-geo fit --config {config}')
+
+
+def run_export(args: list[str]) -> None:
+    """Write a checkpoint as the baseline reads it, and say what it is.
+
+    Args:
+        args: Command line from the verb on.
+    """
+    parser = _parser(
+        args[0],
+        'Write checkpoint_step_N.pth and args.pkl for the predict.py of the 2020 '
+        'baseline, from a checkpoint of this package with a network of the baseline.',
+    )
+    parser.add_argument(
+        '--ckpt_path', type=Path, required=True, help='checkpoint of this package'
+    )
+    parser.add_argument(
+        '--out', type=Path, required=True, dest='out_dir', help='directory to write to'
+    )
+    chosen = parser.parse_args(args[1:])
+    print(f'Reading {chosen.ckpt_path}', flush=True)
+    done = export_checkpoint(**vars(chosen))
+    checkpoint, config = (shlex.quote(str(path)) for path in done.files)
+    print(_describe(done))
+    print("To map with it, in the baseline's code:")
+    print(f'  python predict.py --config_file {config} --checkpoint_file {checkpoint}')
+
+
+def _parser(verb: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        f'dfc2020-geo {verb}', description=description, allow_abbrev=False
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace files that are there'
+    )
+    return parser
+
+
+def _describe(done: Conversion) -> str:
+    network = done.network
+    stride = f', output stride {network["output_stride"]}'
+    labels = get_scheme(network['scheme']).labels
+    rows = {
+        'network': network['model'] + (stride if 'deeplab' in network['model'] else ''),
+        'bands': ', '.join(band_names(network['bands'])),
+        'classes': f'{len(labels)} ({network["scheme"]})',
+        'step': done.step,
+    }
+    return '\n'.join(
+        [
+            *(f'  {name:10}{value}' for name, value in rows.items()),
+            *(f'  {remark}' for remark in done.remarks),
+            *(f'Wrote {path}' for path in done.files),
+        ]
+    )

@@ -1,0 +1,165 @@
+"""``checkpoint_step_N.pth`` of the 2020 baseline: read and written."""
+
+import pickle
+import re
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .agreement import name_some
+
+#: Names of what the file holds.
+WEIGHTS, STEP, OPTIMIZER = 'model_state_dict', 'step', 'optimizer_state_dict'
+
+#: What torch raises for a file that it did not write, or one against its rules.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """A network in the middle of its training.
+
+    Attributes:
+        weights: The network's tensors by name.
+        step: Number of the optimisation step.
+        optimizer: What the optimiser's ``state_dict`` gave, or None.
+        remarks: What the file lacks, and what that means, in sentences.
+    """
+
+    weights: dict[str, Tensor]
+    step: int = 0
+    optimizer: dict[str, Any] | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def read_state(path: Path | str) -> TrainingState:
+    """Read a checkpoint of the baseline, tensors and plain values only.
+
+    Args:
+        path: File in torch's format of 2020 or today's. A bare state dict will do, and
+            so will one without ``step`` or ``optimizer_state_dict``.
+
+    Returns:
+        The network's state.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: If it holds no dict.
+        ValueError: If it holds something else; the message names what it would import.
+    """
+    content = _load(path)
+    if WEIGHTS not in content:
+        if not content or not all(isinstance(v, Tensor) for v in content.values()):
+            raise ValueError(
+                f'Expected {WEIGHTS}, {STEP} and {OPTIMIZER} in a checkpoint of the '
+                f'baseline, got {path} with {name_some(content) or "nothing"}; a '
+                'checkpoint of this package needs no import.'
+            )
+        content = {WEIGHTS: content}
+    remarks = []
+    if STEP not in content:
+        remarks.append('The file does not say its step: counted as 0.')
+    if not content.get(OPTIMIZER):
+        remarks.append('It has no state of the optimiser: training begins a new one.')
+    return TrainingState(
+        _check_tensors(content[WEIGHTS], path),
+        _check_step(content.get(STEP, 0), path),
+        _check_optimizer(content.get(OPTIMIZER), path),
+        tuple(remarks),
+    )
+
+
+def write_state(path: Path | str, state: TrainingState) -> None:
+    """Write a checkpoint that torch 1.4 and Python 3.7 read.
+
+    Args:
+        path: Where the file shall be.
+        state: What it shall hold.
+    """
+    content = {WEIGHTS: state.weights, STEP: state.step, OPTIMIZER: state.optimizer}
+    torch.save(content, path, pickle_protocol=3, _use_new_zipfile_serialization=False)
+
+
+def _load(path: Path | str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'Expected a checkpoint, got no file at {path}.')
+    try:
+        with warnings.catch_warnings():
+            # torch reads what protocol 3 needs, but doubts it.
+            warnings.filterwarnings('ignore', message='Detected pickle protocol')
+            content = torch.load(path, map_location='cpu', weights_only=True)
+    except _DAMAGE as error:
+        imported = re.search(
+            r'Unsupported (?:global|operand).*?GLOBAL (\S+)', str(error)
+        )
+        reason = f'would import {imported[1]}' if imported else 'is damaged'
+        raise ValueError(
+            f'Expected a checkpoint of tensors and plain values, got {path}, which '
+            f'{reason} or is something else; nothing of it was run.'
+        ) from error
+    if not isinstance(content, dict):
+        raise TypeError(
+            f'Expected a checkpoint of the baseline, a dict, got {path} with '
+            f'{type(content).__name__}.'
+        )
+    return content
+
+
+def _check_tensors(weights: Any, path: Path | str) -> dict[str, Tensor]:
+    if not isinstance(weights, dict):
+        raise TypeError(
+            f'Expected {WEIGHTS} to be a dict of tensors, got '
+            f'{type(weights).__name__} in {path}.'
+        )
+    for name, value in weights.items():
+        plain = isinstance(value, Tensor) and value.layout is torch.strided
+        if not (plain and isinstance(name, str)):
+            raise ValueError(
+                f'Expected {WEIGHTS} to be a dict of tensors, got {name!r:.80} of '
+                f'{type(value).__name__} in {path}.'
+            )
+    return dict(weights)
+
+
+def _check_step(step: Any, path: Path | str) -> int:
+    if type(step) is not int or step < 0:
+        raise ValueError(
+            f'Expected {STEP} to count from 0, got {step!r:.80} in {path}.'
+        )
+    return step
+
+
+def _check_optimizer(state: Any, path: Path | str) -> dict[str, Any] | None:
+    if not state:
+        return None
+    try:
+        groups = [group['params'] for group in state['param_groups']]
+        whole = bool(groups) and all(
+            isinstance(number, int) for group in groups for number in group
+        )
+        whole = whole and all(isinstance(b, dict) for b in state['state'].values())
+    except (AttributeError, LookupError, TypeError):
+        whole = False
+    if not whole:
+        raise ValueError(
+            f'Expected {OPTIMIZER} to be the state of a torch optimiser, got something '
+            f'else in {path}; leave it out to begin a new one.'
+        )
+    return state
