@@ -23,6 +23,24 @@ def _run_demo(args: list[str]) -> None:
     main(args)
 
 
+def _run_map(args: list[str]) -> None:
+    from .inference import main
+
+    main(args)
+
+
+def _run_import(args: list[str]) -> None:
+    from .baseline.commands import run_import
+
+    run_import(args)
+
+
+def _run_export(args: list[str]) -> None:
+    from .baseline.commands import run_export
+
+    run_export(args)
+
+
 #: What each verb does, and its program, which takes the command line after the name.
 VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     'demo': ('make demo data, train, score and predict on them', _run_demo),
@@ -30,6 +48,9 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     'validate': ('score a checkpoint on the validation set', _run_stage),
     'test': ('score a checkpoint on the test set', _run_stage),
     'predict': ('write the class maps of a directory', _run_stage),
+    'map': ('map a whole scene', _run_map),
+    'import-baseline': ('take over a checkpoint of the 2020 baseline', _run_import),
+    'export-baseline': ('write a checkpoint for the 2020 baseline', _run_export),
 }
 
 _EXAMPLES = """\
@@ -38,6 +59,7 @@ Each verb has its own --help. Examples:
   dfc2020-geo fit --config unet_s1s2
   dfc2020-geo test --ckpt_path model.ckpt --data.dfc2020_root data/dfc2020
   dfc2020-geo predict --ckpt_path model.ckpt --data.unlabeled_root data/unlabeled
+  dfc2020-geo map --ckpt model.ckpt --s2 scene_s2.tif --s1 scene_s1.tif --out map.tif
 """
 
 
@@ -58,24 +80,33 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f'dfc2020-geo {__version__}')
     elif verb in VERBS:
         _, run = VERBS[verb]
-        _run_plainly(run, args)
+        run_plainly(run, args)
     else:
         _stop(f"Expected a verb of {', '.join(VERBS)}, got '{verb}'.", 2)
 
 
 def _help() -> str:
-    verbs = '\n'.join(f'  {verb:10}{text}' for verb, (text, _) in VERBS.items())
+    verbs = '\n'.join(f'  {verb:17}{text}' for verb, (text, _) in VERBS.items())
     return f'usage: dfc2020-geo VERB [options]\n\n{verbs}\n\n{_EXAMPLES}'
 
 
-def _run_plainly(run: Callable[[list[str]], None], args: list[str]) -> None:
+def run_plainly(
+    run: Callable[[list[str]], object], args: list[str], program: str = 'dfc2020-geo'
+) -> None:
+    """Run a program; what a user can mend ends in one line and exit code 1.
+
+    Args:
+        run: Takes the command line.
+        args: The command line.
+        program: What the line begins with.
+    """
     try:
         run(args)
     except Exception as error:
         message = _message_for_user(error)
         if message is None:
             raise
-        _stop(message, 1)
+        _stop(message, 1, program)
 
 
 def _message_for_user(error: BaseException | None) -> str | None:
@@ -106,6 +137,6 @@ def _is_for_user(file: str, line: str) -> bool:
     return file.startswith(package) and line.startswith('raise ')
 
 
-def _stop(message: str, code: int) -> None:
-    print(f'dfc2020-geo: error: {message}', file=sys.stderr)
+def _stop(message: str, code: int, program: str = 'dfc2020-geo') -> None:
+    print(f'{program}: error: {message}', file=sys.stderr)
     raise SystemExit(code)

@@ -19,9 +19,17 @@ from lightning.pytorch.cli import SaveConfigCallback as LightningSaveConfig
 from torchgeo.datamodules import BaseDataModule
 
 from .bands import band_names
-from .callbacks import ClassMapWriter, PreviewWriter, ScoreWriter
+from .callbacks import (
+    ClassMapWriter,
+    PatchWriter,
+    PreviewWriter,
+    SceneMapWriter,
+    ScoreWriter,
+    show_megapixels,
+)
 from .contract import CONTRACT_KEY, NETWORK_FACTS, SHARED_FACTS, read_checkpoint
 from .datamodules import LandCoverDataModule
+from .scene_data import SceneDataModule
 from .settings import describe_settings, shorten
 from .statements import Statement, find_statement, read_statements, resolve_configs
 from .tasks import LandCoverSegmentation
@@ -74,8 +82,8 @@ class LandCoverCLI(LightningCLI):
         Raises:
             ValueError: If settings contradict each other or the checkpoint.
         """
-        _quieten_libraries()
         self.args = resolve_configs(sys.argv[1:] if args is None else args)
+        _quieten_libraries(is_training='fit' in self.args[:1])
         self.statements = read_statements(self.args)
         super().__init__(
             model_class=LandCoverSegmentation,
@@ -101,7 +109,19 @@ class LandCoverCLI(LightningCLI):
             parser.link_arguments(f'data.init_args.{name}', f'model.init_args.{name}')
         parser.add_lightning_class_args(ClassMapWriter, 'class_maps')
         parser.add_lightning_class_args(PreviewWriter, 'previews')
+        parser.add_lightning_class_args(SceneMapWriter, 'scene_maps')
         parser.add_lightning_class_args(ScoreWriter, 'scores')
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, with those writers that write what the data are."""
+        trainer = super().instantiate_trainer(**kwargs)
+        has_scenes = isinstance(self.datamodule, SceneDataModule)
+        others = PatchWriter if has_scenes else SceneMapWriter
+        kept = [c for c in vars(trainer)['callbacks'] if not isinstance(c, others)]
+        vars(trainer)['callbacks'] = kept
+        if has_scenes:
+            show_megapixels(trainer)
+        return trainer
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line; with a checkpoint, on top of what that says."""
@@ -224,12 +244,16 @@ class LandCoverCLI(LightningCLI):
         self.trainer.validate(**kwargs)
 
 
-def _quieten_libraries() -> None:
+def _quieten_libraries(is_training: bool) -> None:
     """Leave out what libraries say of themselves and nobody can act on."""
     # Lightning 2.6 with PyTorch 2.14: a deprecation between the two.
     warnings.filterwarnings('ignore', message='`isinstance.treespec, LeafSpec.`')
     # A checkpoint that is tested lies elsewhere than this run's would.
     warnings.filterwarnings('ignore', message='The dirpath has changed')
+    if not is_training:  # only training goes on with the callbacks of a checkpoint
+        warnings.filterwarnings('ignore', message='Be aware that when using .ckpt_path')
+    # Nothing there is replaced: a checkpoint of the same name gets a number.
+    warnings.filterwarnings('ignore', message='Checkpoint directory .* is not empty')
     for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch'):
         logging.getLogger(name).addFilter(
             lambda r: 'Tip: For seamless' not in str(r.msg)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -282,6 +282,11 @@ def test_the_versions_tried_are_within_the_bounds(requirement: str) -> None:
     assert required.specifier.contains(constraints()[canonicalize_name(required.name)])
 
 
+#: What Lightning needs for what this package uses of it, without depending on it: its
+#: command line and its TensorBoard logger.
+LIGHTNING_NEEDS = {'jsonargparse', 'tensorboard'}
+
+
 def test_the_dependencies_are_what_the_package_imports() -> None:
     distributions = packages_distributions()
     imported: set[str] = set()
@@ -292,13 +297,28 @@ def test_the_dependencies_are_what_the_package_imports() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split('.')[0])
     imported -= {*sys.stdlib_module_names, 'dfc2020_geo'}
-    used = {canonicalize_name(distributions[name][0]) for name in imported}
     declared = {
         canonicalize_name(Requirement(requirement).name)
         for requirement in PROJECT['dependencies']
     }
-    # LightningCLI does not depend on jsonargparse, but does not work without it.
-    assert used | {'jsonargparse'} == declared
+    # An extension may add to a package of another distribution, as pystac's do.
+    bringing = [
+        {canonicalize_name(d) for d in distributions[name]} for name in imported
+    ]
+    assert all(names & declared for names in bringing), bringing
+    used = {name for names in bringing for name in names & declared}
+    assert used | LIGHTNING_NEEDS == declared
+
+
+def test_lightning_does_not_bring_what_it_needs() -> None:
+    required = [Requirement(r) for r in requires('lightning') or []]
+    plain = {canonicalize_name(r.name) for r in required if _is_always_installed(r)}
+    assert 'torch' in plain
+    assert not LIGHTNING_NEEDS & plain
+
+
+def _is_always_installed(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({'extra': ''})
 
 
 @pytest.mark.parametrize('module', ['bands', 'classes', 'rasters', 'synthetic'])

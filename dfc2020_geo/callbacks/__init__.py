@@ -2,13 +2,20 @@
 
 from .loggers import log_picture
 from .predictions import ClassMapWriter, PreviewWriter
+from .progress import SceneProgress, show_megapixels
+from .scene_maps import SceneMapWriter
 from .scores import ScoreWriter
 from .training import TrainingLogger
+from .writer import PatchWriter
 
 __all__ = [
     'ClassMapWriter',
+    'PatchWriter',
     'PreviewWriter',
+    'SceneMapWriter',
+    'SceneProgress',
     'ScoreWriter',
     'TrainingLogger',
     'log_picture',
+    'show_megapixels',
 ]

@@ -1,0 +1,239 @@
+"""Writing the maps of whole scenes, row by row."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ..contract import versions
+from ..maps import Grid, Parts, find_time, finish_map, join_parts, open_parts
+from ..records import hash_weights
+from ..scene_tiles import Run, SceneTiles
+from ..scenes import Scene
+from ..strips import Strip
+from .scene_layers import make_layers
+
+
+class SceneMapWriter(Callback):
+    """Write a map of each scene; go on where a killed run stopped.
+
+    Finished rows lie in a directory ``NAME.tif.part`` until all are there; only then
+    does the map appear under its name, a Cloud Optimised GeoTIFF with what QGIS and
+    STAC need beside it.
+    """
+
+    def __init__(
+        self,
+        output: Path | str = 'map.tif',
+        layers: Sequence[str] = (),
+        polygons: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        """Initialize a new SceneMapWriter instance.
+
+        Args:
+            output: The map, a ``.tif``; of several scenes, a directory for their maps.
+            layers: Layers beside the classes, each a file of its own:
+                ``'probabilities'``, ``'confidence'``, ``'entropy'`` and, with several
+                networks or views, ``'disagreement'``.
+            polygons: Whether to write the areas of each class as a GeoPackage.
+            overwrite: Whether maps that are there may be replaced.
+        """
+        self.output = Path(output).expanduser()
+        self.layers = list(layers)
+        self.polygons, self.overwrite = polygons, overwrite
+        #: What the last run wrote.
+        self.paths: list[Path] = []
+        self.parts: list[Parts] = []
+        self.strip: Strip | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Have the rows that are done left out.
+
+        Raises:
+            ValueError: If a layer cannot be made.
+        """
+        datamodule: Any = getattr(trainer, 'datamodule', None)
+        if stage != 'predict' or datamodule is None:
+            return
+        hparams: Any = pl_module.hparams
+        alone = not (hparams.get('tta') or hparams.get('ensemble'))
+        if 'disagreement' in self.layers and alone:
+            raise ValueError(
+                "Expected several networks or views for the layer 'disagreement', got "
+                'one; add --model.tta true or --model.ensemble, or leave it out.'
+            )
+        # Not now: the weights of a checkpoint, whose rows there may be, are loaded
+        # after this and before the loader is made.
+        datamodule.narrow = partial(self._narrow, trainer, pl_module)
+
+    def _narrow(
+        self, trainer: Trainer, pl_module: LightningModule, tiles: SceneTiles
+    ) -> SceneTiles:
+        """Keep the tiles that this process has to predict."""
+        self.parts = self._open(trainer, pl_module, tiles)
+        missing = [
+            (i, row)
+            for i, (parts, rows) in enumerate(zip(self.parts, tiles.rows, strict=True))
+            for done in [parts.done()]
+            for row, span in enumerate(rows.finished)
+            if (span.start, span.stop) not in done
+        ]
+        trainer.strategy.barrier()  # until all have seen what is done
+        share = _share(missing, trainer.global_rank, trainer.world_size)
+        # No process can do without a batch, so it does the last rows once more.
+        last = (len(tiles.scenes) - 1, len(tiles.rows[-1].finished) - 1)
+        return tiles.select(_find_runs(share or [last]))
+
+    def _open(
+        self, trainer: Trainer, pl_module: LightningModule, tiles: SceneTiles
+    ) -> list[Parts]:
+        """Open the rows of every scene, in the first process before the others."""
+        weights = hash_weights(pl_module.state_dict())
+        members = [
+            hash_weights(m.state_dict()) for m in getattr(pl_module, 'members', [])
+        ]
+        module: Any = pl_module
+        settings = {
+            'weights': [weights, *members],
+            'contract': module.contract,
+            'tta': bool(module.hparams.get('tta')),
+            'tiling': tiles.describe(),
+            'versions': versions(),
+        }
+        arguments = [
+            (
+                self._path(tiles, i),
+                Grid(scene.height, scene.width, scene.crs, scene.transform),
+                module.scheme,
+                self.layers,
+                settings
+                | {'source': [str(path) for path in _sources(scene)]}
+                | {'notes': list(scene.notes)},
+            )
+            for i, scene in enumerate(tiles.scenes)
+        ]
+        paths = [path for path, *_ in arguments]
+        if len({*paths}) < len(paths):
+            twice = next(path for path in paths if paths.count(path) > 1)
+            raise ValueError(
+                f'Expected a map of its own for each scene, got {twice} for two; rename '
+                'the scenes, or map them one by one.'
+            )
+        if trainer.is_global_zero:
+            opened = [open_parts(*a, overwrite=self.overwrite) for a in arguments]
+        trainer.strategy.barrier()
+        if not trainer.is_global_zero:
+            opened = [join_parts(*a) for a in arguments]
+        return opened
+
+    def _path(self, tiles: SceneTiles, index: int) -> Path:
+        if len(tiles.scenes) == 1 and self.output.suffix:
+            return self.output
+        return self.output / f'{tiles.scenes[index].name}.tif'
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ask the task for logits."""
+        vars(pl_module)['return_logits'] = True
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add the tiles of a batch, and write the rows that they finish."""
+        tiles = _tiles(trainer)
+        step = tiles.steps[batch['step']]
+        run = tiles.runs[step.run]
+        values = outputs['logits'].float()
+        if 'disagreement' in self.layers:
+            values = torch.cat([values, outputs['disagreement'][:, None]], dim=1)
+        rows, columns = tiles.rows[run.scene], tiles.columns[run.scene]
+        if batch['step'] == 0 or step.run != tiles.steps[batch['step'] - 1].run:
+            self.strip = Strip(rows, columns, values.shape[1], run.first)
+        strip = self.strip
+        assert strip is not None, 'the first batch of a run makes it'
+        for column, tile in zip(step.columns, values.cpu(), strict=True):
+            strip.add(step.row, column, tile)
+        _, window = tiles.window(batch['step'])
+        strip.mark(step.row, window, batch['valid'].cpu())
+        if step.row >= run.first and step.columns[-1] == len(columns.spans) - 1:
+            self._write(self.parts[run.scene], strip, step.row)
+
+    def _write(self, parts: Parts, strip: Strip, row: int) -> None:
+        values, valid = strip.finished(row)
+        layers = make_layers(values, valid, parts.scheme, self.layers)
+        done = strip.rows.finished[row]
+        parts.write(done.start, done.stop, layers)
+        strip.drop(row)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the maps of their rows, once all processes are done."""
+        vars(pl_module).pop('return_logits', None)
+        self.strip = None
+        trainer.strategy.barrier()
+        if trainer.is_global_zero:
+            scenes = _tiles(trainer).scenes
+            self.paths = []
+            for parts, scene in zip(self.parts, scenes, strict=True):
+                taken = find_time(_sources(scene), {})
+                tags = make_tags(parts.settings)
+                made = finish_map(parts, tags, taken, self.polygons)
+                self.paths += made
+                trainer.print(f'Wrote {made[-1]}')
+        trainer.strategy.barrier()
+
+
+def make_tags(settings: dict[str, Any]) -> dict[str, str]:
+    """Say in a map whose it is.
+
+    Args:
+        settings: What decided its content.
+
+    Returns:
+        Texts by name.
+    """
+    tiling = ', '.join(f'{name} {value}' for name, value in settings['tiling'].items())
+    return {
+        'checkpoint_sha256': ' '.join(settings['weights']),
+        'version': settings['versions']['dfc2020-geo'],
+        'bands': ' '.join(settings['contract']['bands']),
+        'scheme': settings['contract']['scheme'],
+        'tiling': tiling,
+        'tta': str(settings['tta']).lower(),
+    }
+
+
+def _sources(scene: Scene) -> list[str]:
+    return list(dict.fromkeys(layer.file.path for layer in scene.layers))
+
+
+def _tiles(trainer: Trainer) -> SceneTiles:
+    loaders: Any = trainer.predict_dataloaders
+    return loaders.dataset
+
+
+def _share(
+    rows: list[tuple[int, int]], rank: int, num_processes: int
+) -> list[tuple[int, int]]:
+    """Return the consecutive rows of tiles that one of several processes does."""
+    bounds = [len(rows) * i // num_processes for i in (rank, rank + 1)]
+    return rows[slice(*bounds)]
+
+
+def _find_runs(rows: Sequence[tuple[int, int]]) -> list[Run]:
+    """Join rows of tiles that follow each other in one scene."""
+    runs: list[Run] = []
+    for scene, row in rows:
+        if runs and (runs[-1].scene, runs[-1].last + 1) == (scene, row):
+            runs[-1] = Run(scene, runs[-1].first, row)
+        else:
+            runs.append(Run(scene, row, row))
+    return runs

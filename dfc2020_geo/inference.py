@@ -1,0 +1,114 @@
+"""Maps of whole scenes, from Python and as the command ``map``."""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+from .callbacks import SceneMapWriter, show_megapixels
+from .contract import SHARED_FACTS
+from .scene_data import SceneDataModule, Source
+from .stages import LandCoverCLI
+from .tasks import LandCoverSegmentation
+
+_DESCRIPTION = """\
+Map a scene of any size with a trained network. What is not listed here goes to
+`dfc2020-geo predict`, whose --help has it: every --data, --scene_maps, --model and
+--trainer option."""
+
+
+def map_scene(
+    checkpoint: Path | str | Sequence[Path | str],
+    s2: Source | None = None,
+    s1: Source | None = None,
+    output: Path | str = 'map.tif',
+    tta: bool = False,
+    data: Mapping[str, Any] | None = None,
+    maps: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Map a scene of any size in bounded memory.
+
+    Args:
+        checkpoint: Network that reads and predicts what the checkpoint says; several
+            are averaged.
+        s2: Sentinel-2, see :class:`~dfc2020_geo.scene_data.SceneDataModule`.
+        s1: Sentinel-1 of the same scene.
+        output: The map, a ``.tif``; of several scenes, a directory for their maps.
+        tta: Whether to average the 8 flips and quarter turns of each tile.
+        data: More arguments of the datamodule, for example ``{'size': 256}``.
+        maps: More arguments of
+            :class:`~dfc2020_geo.callbacks.SceneMapWriter`, for example
+            ``{'layers': ['confidence']}``.
+        trainer: Arguments of Lightning's Trainer, for example ``{'devices': 2}``.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        FileExistsError: If there is a map already.
+        FileNotFoundError: If there is no such checkpoint or scene.
+        ValueError: If the scene cannot be what the network was trained on.
+    """
+    paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else checkpoint
+    first, *others = map(str, paths)
+    task = LandCoverSegmentation.load_from_checkpoint(
+        first, map_location='cpu', weights_only=True, tta=tta, ensemble=others
+    )
+    facts = {name: task.hparams[name] for name in SHARED_FACTS}
+    datamodule = SceneDataModule(s2, s1, **facts | dict(data or {}))
+    writer = SceneMapWriter(output, **maps or {})
+    options: dict[str, Any] = {'logger': False, 'use_distributed_sampler': False}
+    options |= trainer or {}
+    callbacks = [*options.pop('callbacks', ()), writer]
+    runner = Trainer(callbacks=callbacks, **options)
+    show_megapixels(runner)
+    runner.predict(task, datamodule=datamodule, return_predictions=False)
+    return writer.paths
+
+
+def main(args: Sequence[str]) -> None:
+    """Run ``dfc2020-geo map``, as the stage predict with the config of scenes.
+
+    Args:
+        args: Command line, with the verb first.
+    """
+    options, rest = _build_parser().parse_known_args(args[1:])
+    first, *others = options.ckpt
+    settings = {
+        'data.s2': options.s2 and json.dumps(options.s2),
+        'data.s1': options.s1 and json.dumps(options.s1),
+        'scene_maps.output': options.out,
+        'scene_maps.layers': options.layers and json.dumps(options.layers),
+        'model.ensemble': others and json.dumps(others),
+    }
+    flags = {
+        'model.tta': options.tta,
+        'scene_maps.polygons': options.polygons,
+        'scene_maps.overwrite': options.overwrite,
+    }
+    said = [f'--{name}={value}' for name, value in settings.items() if value]
+    said += [f'--{name}=true' for name, value in flags.items() if value]
+    LandCoverCLI(['predict', '--config', 'scene', '--ckpt_path', first, *said, *rest])
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='dfc2020-geo map',
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add('--ckpt', nargs='+', required=True, help='checkpoint; several are averaged')
+    add('--s2', nargs='+', help='Sentinel-2: files, products or directories')
+    add('--s1', nargs='+', help='Sentinel-1 of the same scenes')
+    add('--out', default='map.tif', help='the map; a directory for several scenes')
+    add('--tta', action='store_true', help='average the 8 symmetries of each tile')
+    add('--layers', nargs='+', help='probabilities confidence entropy disagreement')
+    add('--polygons', action='store_true', help='write the areas of classes as well')
+    add('--overwrite', action='store_true', help='replace a map that is there')
+    return parser

@@ -1,0 +1,155 @@
+"""The datamodule that serves whole scenes for prediction, tile by tile."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch.utils.data import DataLoader
+from torchgeo.datamodules import BaseDataModule
+
+from .bands import DEFAULT_BANDS
+from .contract import data_contract
+from .scene_tiles import SceneTiles
+from .scenes import ResamplingName, check_values, find_scenes, open_scene
+from .tiling import Blending
+from .transforms import NaN, ScaleBands
+
+Batch = dict[str, Any]
+Source = Path | str | Sequence[Path | str]
+
+
+class SceneDataModule(BaseDataModule):
+    """Predict scenes of any size: a file, a product, a directory or a list of them.
+
+    Scenes are read window by window, each on the grid of its Sentinel-2 bands; none is
+    reprojected to another's.
+    """
+
+    def __init__(
+        self,
+        s2: Source | None = None,
+        s1: Source | None = None,
+        s2_bands: Sequence[str] | None = None,
+        s1_bands: Sequence[str] | None = None,
+        s2_offset: float | None = None,
+        s1_power: bool = False,
+        resampling: ResamplingName = 'bilinear',
+        bands: Sequence[str] | str = DEFAULT_BANDS,
+        scheme: str = 'dfc2020',
+        nan: NaN = 'lowest',
+        size: int = 512,
+        overlap: int = 64,
+        blending: Blending = 'cosine',
+        batch_size: int = 4,
+        num_workers: int = 0,
+    ) -> None:
+        """Initialize a new SceneDataModule instance.
+
+        Args:
+            s2: Sentinel-2: a file of several bands, one file per band, a ``.SAFE``
+                product, a directory or a list of these; paths of GDAL's virtual file
+                systems as well.
+            s1: Sentinel-1 of the same scenes, in dB, on any grid.
+            s2_bands: Names of the Sentinel-2 bands in the order of the file, where
+                they cannot be recognised.
+            s1_bands: Names of the Sentinel-1 bands in the order of the file.
+            s2_offset: What is added to Sentinel-2's digital numbers; by default what
+                the product says, and 0 without a product. Since processing baseline
+                04.00 it is -1000.
+            s1_power: Whether Sentinel-1 is in linear power, to be turned into dB.
+            resampling: How Sentinel-1 is brought to another grid.
+            bands: Bands that the network reads.
+            scheme: Name of the class scheme.
+            nan: What NaN becomes in scaling, see
+                :class:`~dfc2020_geo.transforms.ScaleBands`.
+            size: Width and height of a tile in pixels.
+            overlap: Least number of pixels that neighbouring tiles share.
+            blending: How they are joined: ``'none'`` cuts in the middle of the
+                overlap, ``'linear'`` and ``'cosine'`` fade over.
+            batch_size: Number of tiles in a batch.
+            num_workers: Number of worker processes that read; 0 reads in between.
+
+        Raises:
+            ValueError: If a name is unknown, or numbers make no plan.
+        """
+        if batch_size < 1 or num_workers < 0:
+            raise ValueError(
+                f'Expected batch_size from 1 and num_workers from 0, '
+                f'got {batch_size} and {num_workers}.'
+            )
+        super().__init__(SceneTiles, batch_size, num_workers)
+        self.s2, self.s1 = s2, s1
+        self.options: dict[str, Any] = {
+            's2_bands': s2_bands,
+            's1_bands': s1_bands,
+            's2_offset': s2_offset,
+            's1_power': s1_power,
+            'resampling': resampling,
+        }
+        self.bands = bands
+        self.tiling = {'size': size, 'overlap': overlap, 'blending': blending}
+        self.contract = data_contract(bands, scheme, nan)
+        self.scale = ScaleBands(bands, nan)
+        #: Leaves out what need not be predicted; the writer of maps sets it.
+        self.narrow: Callable[[SceneTiles], SceneTiles] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Open the scenes, and say what is read from where.
+
+        Args:
+            stage: ``'predict'``.
+
+        Raises:
+            FileNotFoundError: If there is no scene.
+            ValueError: If scenes cannot be what the network was trained on, or *stage*
+                is another.
+        """
+        if str(getattr(stage, 'value', stage)) != 'predict':
+            raise ValueError(
+                f'Expected scenes for predict alone, got {stage}; train and score with '
+                '--data dfc2020_geo.datamodules.LandCoverDataModule.'
+            )
+        scenes = []
+        for name, s2, s1 in find_scenes(self.s2, self.s1):
+            scene = open_scene(s2, s1, self.bands, **self.options)
+            rank_zero_info(f'{name}: {scene.height} x {scene.width} pixels')
+            for note in scene.notes:
+                rank_zero_info(f'  {note}')
+            for warning in check_values(scene):
+                rank_zero_warn(f'{name}: {warning}')
+            scenes.append(scene)
+        self.predict_dataset = SceneTiles(
+            scenes, **self.tiling, batch_size=self.batch_size
+        )
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Load the tiles that are still to be predicted, in their order."""
+        dataset = self._valid_attribute('predict_dataset')
+        if self.narrow is not None:
+            dataset = self.narrow(dataset)
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            shuffle=False,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Scale a window on its device, and cut it into tiles.
+
+        Args:
+            batch: As :class:`~dfc2020_geo.scene_tiles.SceneTiles` gives it.
+            dataloader_idx: Position of the batch's dataloader.
+
+        Returns:
+            ``'image'`` of shape ``(B, C, size, size)``, scaled, beside ``'valid'`` and
+            ``'step'``.
+        """
+        assert self.trainer is not None, 'a trainer transfers batches'
+        dataset: Any = self.trainer.predict_dataloaders
+        window = self.scale.scale_(batch['window'])
+        image = dataset.dataset.cut(batch['step'], window)
+        return {'image': image, 'valid': batch['valid'], 'step': batch['step']}

@@ -1,0 +1,16 @@
+"""Scenes of Sentinel-1 and Sentinel-2 of any size, read window by window."""
+
+from .checks import check_values
+from .finding import SceneSources, find_scenes
+from .layers import ResamplingName
+from .opening import open_scene
+from .reader import Scene
+
+__all__ = [
+    'ResamplingName',
+    'Scene',
+    'SceneSources',
+    'check_values',
+    'find_scenes',
+    'open_scene',
+]

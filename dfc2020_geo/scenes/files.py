@@ -1,0 +1,161 @@
+"""The rasters of scenes: opening them, and what their headers say."""
+
+import os
+import threading
+import warnings
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import rasterio
+from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from ..bands import FILE_BANDS
+from .grids import Grid
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """What the header of a raster says.
+
+    Attributes:
+        path: What GDAL opens.
+        grid: Its pixels on the ground; its CRS is None where it is not georeferenced.
+        dtype: Type of its values.
+        descriptions: Description of each band that holds an image.
+        nodata: Value that each of these bands declares as no data.
+        masked: Whether it has a mask of its pixels without data.
+        alpha: Position of the band that is 0 where there are no data, if there is one.
+        has_gcps: Whether it has ground control points in place of a transform.
+        scaled: Whether it declares a scale or an offset of its values.
+    """
+
+    path: str
+    grid: Grid
+    dtype: str
+    descriptions: tuple[str | None, ...]
+    nodata: tuple[float | None, ...]
+    masked: bool
+    alpha: int | None
+    has_gcps: bool
+    scaled: bool
+
+    @property
+    def count(self) -> int:
+        """Number of bands that hold an image."""
+        return len(self.descriptions)
+
+    @property
+    def stem(self) -> str:
+        """Name of the file, without its folder and extension."""
+        return stem(self.path)
+
+    def describe(self) -> str:
+        """Say what is known of its bands, for messages."""
+        named = [text or 'no name' for text in self.descriptions]
+        names = ', '.join(named) if any(self.descriptions) else 'without descriptions'
+        return f'{self.count} band{"s" * (self.count != 1)} ({names}) in {self.path}'
+
+
+def stem(path: str) -> str:
+    """Return the name of a file or address, without its folder and extension."""
+    return PurePosixPath(path.partition('?')[0].replace('\\', '/')).stem
+
+
+def open_raster(path: str) -> DatasetReader:
+    """Open a raster.
+
+    Args:
+        path: What GDAL opens.
+
+    Returns:
+        The open raster.
+
+    Raises:
+        RuntimeError: If it cannot be opened; the message names it.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Asked for and said in an error of our own.
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except RasterioError as error:
+        raise RuntimeError(
+            f'Expected a raster, got a damaged or missing one: {path} '
+            f'({error.__cause__ or error}); fetch or extract this file again.'
+        ) from error
+
+
+def read_facts(path: str) -> RasterFacts:
+    """Read the header of a raster.
+
+    Args:
+        path: What GDAL opens.
+
+    Returns:
+        What it says.
+
+    Raises:
+        RuntimeError: If the raster cannot be opened, has no bands or holds complex
+            numbers; the message names it.
+    """
+    with open_raster(path) as raster:
+        if raster.count == 0:
+            raise RuntimeError(
+                f'Expected a raster with bands, got {path} without any; name one of '
+                f'its parts: {", ".join(raster.subdatasets) or "it has none"}.'
+            )
+        if any('complex' in dtype for dtype in raster.dtypes):
+            raise RuntimeError(
+                f'Expected real numbers, got {raster.dtypes[0]} in {path}; a single '
+                'look complex product must be detected and calibrated to sigma nought '
+                'first.'
+            )
+        return _facts(path, raster)
+
+
+def _facts(path: str, raster: DatasetReader) -> RasterFacts:
+    # Two or 13 bands are the image itself, whatever the last one is taken for.
+    counts = FILE_BANDS.values()
+    alpha = raster.count not in counts and raster.count - 1 in (1, *counts)
+    alpha = alpha and raster.colorinterp[-1] == ColorInterp.alpha
+    count = raster.count - alpha
+    return RasterFacts(
+        path=path,
+        grid=Grid(raster.crs or None, raster.transform, raster.height, raster.width),
+        dtype=raster.dtypes[0],
+        descriptions=raster.descriptions[:count],
+        nodata=raster.nodatavals[:count],
+        masked=raster.mask_flag_enums[0] == [MaskFlags.per_dataset],
+        alpha=raster.count if alpha else None,
+        has_gcps=bool(raster.gcps[0]),
+        scaled=set(raster.scales) != {1.0} or set(raster.offsets) != {0.0},
+    )
+
+
+@dataclass(repr=False, eq=False)
+class Handles:
+    """Open rasters: each process and each thread opens its own, once.
+
+    A copy of it, in another process or not, starts with none.
+    """
+
+    _rasters: dict[tuple[int, int, str], DatasetReader] = field(default_factory=dict)
+
+    def get(self, path: str) -> DatasetReader:
+        """Return an open raster that nobody else reads from."""
+        key = (os.getpid(), threading.get_ident(), path)
+        if key not in self._rasters:
+            self._rasters[key] = open_raster(path)
+        return self._rasters[key]
+
+    def close(self) -> None:
+        """Close what this process opened."""
+        for key in [key for key in self._rasters if key[0] == os.getpid()]:
+            self._rasters.pop(key).close()
+
+    def __reduce__(self) -> tuple[type['Handles'], tuple[()]]:
+        """Leave the open rasters behind."""
+        return Handles, ()

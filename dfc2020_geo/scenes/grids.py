@@ -1,0 +1,194 @@
+"""Pixel grids on the ground, and how the pixels of one lie in another: arithmetic."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from rasterio import Affine
+from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
+from rasterio.warp import transform as transform_points
+
+#: Pixels by which grids may differ that are meant to be the same.
+_TOLERANCE = 0.01
+
+#: Points along each side of a grid that say where it lies in another CRS.
+_POINTS = 21
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixels of a raster on the ground.
+
+    Attributes:
+        crs: Coordinate reference system; None if it is not known.
+        transform: From columns and rows to coordinates.
+        height: Number of rows.
+        width: Number of columns.
+    """
+
+    crs: CRS | None
+    transform: Affine
+    height: int
+    width: int
+
+    @property
+    def is_georeferenced(self) -> bool:
+        """Whether it is known where the pixels are."""
+        place = self.transform
+        return bool(self.crs) and not place.is_identity and not place.is_degenerate
+
+    @property
+    def pixel_area(self) -> float:
+        """Area of a pixel in units of the CRS."""
+        return abs(self.transform.determinant)
+
+    def describe(self) -> str:
+        """Say where the pixels are, for messages."""
+        crs = self.crs.to_string() if self.crs else 'no CRS'
+        numbers = ', '.join(f'{value:.10g}' for value in self.transform[:6])
+        return f'{self.height} x {self.width} pixels of {crs} at ({numbers})'
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where the pixels of a grid lie in a raster of the same CRS and directions.
+
+    Attributes:
+        rows: Number of the raster's rows from one row of the grid to the next, and the
+            raster's row at which the grid begins.
+        columns: The same of columns.
+    """
+
+    rows: tuple[float, float]
+    columns: tuple[float, float]
+
+    @property
+    def is_equal_size(self) -> bool:
+        """Whether the pixels of both are of the same size."""
+        return self.rows[0] == self.columns[0] == 1
+
+    @property
+    def shift(self) -> tuple[int, int] | None:
+        """The raster's row and column of the grid's first pixel, if all coincide."""
+        starts = (self.rows[1], self.columns[1])
+        if self.is_equal_size and all(start.is_integer() for start in starts):
+            return int(starts[0]), int(starts[1])
+        return None
+
+
+def lattice(grid: Grid, raster: Grid) -> Lattice | None:
+    """Find the pixels of a grid in a raster.
+
+    Args:
+        grid: The pixels to find.
+        raster: The raster's own.
+
+    Returns:
+        Where they are; None if the CRS or the directions of the axes differ.
+    """
+    if grid.crs != raster.crs:
+        return None
+    a, b, c, d, e, f = (~raster.transform @ grid.transform)[:6]
+    if max(abs(b) * grid.height, abs(d) * grid.width) > _TOLERANCE:
+        return None
+    return Lattice(_axis(e, f, grid.height), _axis(a, c, grid.width))
+
+
+def _axis(step: float, start: float, length: int) -> tuple[float, float]:
+    """Round what is meant to be a whole number."""
+    near, begin = round(step) or step, round(start)
+    if abs(step - near) * length > _TOLERANCE:
+        return step, start
+    return float(near), float(begin) if abs(start - begin) <= _TOLERANCE else start
+
+
+def covers(place: Lattice, grid: Grid, raster: Grid) -> bool:
+    """Tell whether a raster has every pixel of a grid, but for a part of its own one.
+
+    Args:
+        place: Where the pixels of the grid lie in the raster.
+        grid: The pixels asked for.
+        raster: The raster's own.
+    """
+    axes = (
+        (place.rows, grid.height, raster.height),
+        (place.columns, grid.width, raster.width),
+    )
+    return all(
+        -1 < low <= high < size + 1
+        for (step, start), length, size in axes
+        for low, high in [sorted((start, start + step * length))]
+    )
+
+
+def nearest(step: float, start: float, pixels: slice, size: int) -> np.ndarray:
+    """Find the nearest pixel of a raster for some pixels of a grid along one axis.
+
+    Args:
+        step: Number of the raster's pixels from one of the grid to the next.
+        start: Where the grid begins in the raster.
+        pixels: The grid's pixels asked for.
+        size: Number of the raster's pixels.
+
+    Returns:
+        A position in the raster for each of them; beyond its edges, the outermost.
+    """
+    centres = np.arange(pixels.start, pixels.stop) + 0.5
+    return np.floor(start + step * centres).astype(int).clip(0, size - 1)
+
+
+def outline(raster: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the edge of a raster in the pixels of a grid.
+
+    Args:
+        raster: The raster's own pixels.
+        grid: The pixels to draw in; both grids are georeferenced.
+
+    Returns:
+        Columns and rows of points along the edge; those that the grid's CRS does not
+        reach are left out.
+    """
+    side, zero = np.linspace(0, 1, _POINTS), np.zeros(_POINTS)
+    columns = raster.width * np.concatenate([side, side, zero, zero + 1])
+    rows = raster.height * np.concatenate([zero, zero + 1, side, side])
+    x, y = _apply(raster.transform, columns, rows)
+    x, y = map(np.asarray, transform_points(raster.crs, grid.crs, x, y)[:2])
+    known = np.isfinite(x) & np.isfinite(y)
+    return _apply(~grid.transform, x[known], y[known])
+
+
+def overlaps(raster: Grid, grid: Grid) -> bool:
+    """Tell whether a raster may have pixels of a grid; both are georeferenced."""
+    columns, rows = outline(raster, grid)
+    if len(columns) == 0:
+        return False
+    beside = columns.max() <= 0 or columns.min() >= grid.width
+    return not (beside or rows.max() <= 0 or rows.min() >= grid.height)
+
+
+def steps(raster: Grid, grid: Grid) -> tuple[float, float]:
+    """Measure how many pixels of a grid one column and one row of a raster span.
+
+    Args:
+        raster: The raster's own pixels.
+        grid: The pixels of the grid.
+
+    Returns:
+        Their number along the raster's columns and along its rows, at the middle of
+        the grid.
+    """
+    columns = grid.width / 2 + np.array([0, 1, 0])
+    rows = grid.height / 2 + np.array([0, 0, 1])
+    x, y = _apply(grid.transform, columns, rows)
+    x, y = map(np.asarray, transform_points(grid.crs, raster.crs, x, y)[:2])
+    columns, rows = _apply(~raster.transform, x, y)
+    across = np.hypot(*(columns[1:] - columns[0]))
+    down = np.hypot(*(rows[1:] - rows[0]))
+    return float(1 / across), float(1 / down)
+
+
+def _apply(
+    transform: Affine, columns: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Turn columns and rows into coordinates, or back with the inverse."""
+    a, b, c, d, e, f = transform[:6]
+    return a * columns + b * rows + c, d * columns + e * rows + f

@@ -1,0 +1,180 @@
+"""Reading a window of one file on the grid of a scene."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from rasterio import Affine
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+
+from .files import Handles, RasterFacts
+from .grids import Grid, Lattice, nearest, steps
+
+#: How Sentinel-1 is brought to the grid of Sentinel-2.
+ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
+
+#: First and last row, and column, of a file; the last ones excluded.
+type _Window = tuple[tuple[int, int], tuple[int, int]]
+
+#: Largest error of a warped position, in pixels. With GDAL's own, an eighth of a pixel,
+#: values depend on the window that is read.
+_TOLERANCE = 0.001
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The bands of one file that are read for a scene.
+
+    Attributes:
+        file: The file.
+        indexes: Positions of the bands in it, counted from 1.
+        channels: The channels of the image that they become.
+        grid: The grid of the scene.
+        lattice: Where the pixels of the grid lie in the file; None if the file has to
+            be warped.
+        resampling: How it is warped.
+    """
+
+    file: RasterFacts
+    indexes: tuple[int, ...]
+    channels: tuple[int, ...]
+    grid: Grid
+    lattice: Lattice | None
+    resampling: ResamplingName
+
+    def read(
+        self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
+    ) -> None:
+        """Read a window, as stored numbers.
+
+        Args:
+            handles: Where rasters are kept open.
+            rows: Rows of the scene.
+            columns: Columns of the scene.
+            image: Where the numbers go, of shape ``(C, H, W)``, float32; NaN where the
+                file has none.
+
+        Raises:
+            RuntimeError: If the file cannot be read; the message says where.
+        """
+        if self.lattice is None:
+            read = self._read_warped
+        else:
+            read = (
+                self._read_nearest if self.lattice.shift is None else self._read_plain
+            )
+        try:
+            read(handles.get(self.file.path), rows, columns, image)
+        except RasterioError as error:
+            raise RuntimeError(
+                f'Expected a readable raster, got a damaged one: {self.file.path}, in '
+                f'rows {rows.start} to {rows.stop} and columns {columns.start} to '
+                f'{columns.stop} of the scene ({error.__cause__ or error}); fetch or '
+                'extract this file again.'
+            ) from error
+
+    @cached_property
+    def _runs(self) -> tuple[tuple[slice, list[int]], ...]:
+        """Channels that follow each other, with their bands: one read each."""
+        runs: list[tuple[int, list[int]]] = []
+        for channel, index in zip(self.channels, self.indexes, strict=True):
+            if runs and channel == runs[-1][0] + len(runs[-1][1]):
+                runs[-1][1].append(index)
+            else:
+                runs.append((channel, [index]))
+        return tuple((slice(c, c + len(bands)), bands) for c, bands in runs)
+
+    def _read_plain(
+        self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
+    ) -> None:
+        assert self.lattice is not None
+        assert self.lattice.shift is not None
+        down, across = self.lattice.shift
+        top, inside_rows = _inside(rows, down, raster.height)
+        left, inside_columns = _inside(columns, across, raster.width)
+        inside = image[:, inside_rows, inside_columns]
+        if inside.shape != image.shape:
+            image[list(self.channels)] = np.nan
+        if inside.size:
+            height, width = inside.shape[1:]
+            window = ((top, top + height), (left, left + width))
+            self._fill(raster, window, inside)
+
+    def _fill(self, raster: DatasetReader, window: _Window, image: np.ndarray) -> None:
+        for channels, bands in self._runs:
+            raster.read(bands, window=window, out=image[channels])
+        if self.file.alpha:
+            self._hide(image, raster.read(self.file.alpha, window=window) == 0)
+        elif self.file.masked:
+            self._hide(image, raster.read_masks(1, window=window) == 0)
+
+    def _hide(self, image: np.ndarray, hidden: np.ndarray) -> None:
+        if hidden.any():
+            for channel in self.channels:
+                image[channel][hidden] = np.nan
+
+    def _read_nearest(
+        self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
+    ) -> None:
+        assert self.lattice is not None
+        down = nearest(*self.lattice.rows, rows, raster.height)
+        across = nearest(*self.lattice.columns, columns, raster.width)
+        top, left = int(down.min()), int(across.min())
+        height, width = int(down.max()) + 1 - top, int(across.max()) + 1 - left
+        stored = np.empty((len(image), height, width), np.float32)
+        window = ((top, top + height), (left, left + width))
+        self._fill(raster, window, stored)
+        for channel in self.channels:
+            image[channel] = stored[channel][(down - top)[:, None], across - left]
+
+    def _read_warped(
+        self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
+    ) -> None:
+        # A new one each time: what an old one has in its cache would show in the values.
+        with WarpedVRT(
+            raster,
+            crs=self.grid.crs,
+            transform=self.grid.transform
+            @ Affine.translation(columns.start, rows.start),
+            height=rows.stop - rows.start,
+            width=columns.stop - columns.start,
+            **self._warping,
+        ) as warped:
+            for channels, bands in self._runs:
+                warped.read(bands, out=image[channels])
+
+    @cached_property
+    def _warping(self) -> dict[str, object]:
+        """Options of GDAL that do not depend on the window."""
+        across, down = steps(self.file.grid, self.grid)
+        options: dict[str, object] = {
+            'resampling': Resampling[self.resampling],
+            'nodata': np.nan,
+            'dtype': 'float32',
+            'tolerance': _TOLERANCE,
+            # Measured anew in each window if they are not given.
+            'XSCALE': across,
+            'YSCALE': down,
+        }
+        if self.file.alpha:
+            options['src_alpha'] = self.file.alpha
+        elif not self.file.masked and set(self.file.nodata) == {None}:
+            # Undeclared fill is 0, and must not fade into its neighbours.
+            options['src_nodata'] = 0
+        return options
+
+
+def _inside(pixels: slice, shift: int, size: int) -> tuple[int, slice]:
+    """Cut pixels to those that a raster has.
+
+    Returns:
+        The raster's first of them, and where they are among the pixels.
+    """
+    start = min(max(pixels.start + shift, 0), size)
+    stop = max(min(pixels.stop + shift, size), start)
+    first = start - shift - pixels.start
+    return start, slice(first, first + stop - start)

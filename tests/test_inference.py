@@ -1,0 +1,331 @@
+"""Maps of scenes: what is in them, whoever made them and however often it was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from lightning.pytorch import Callback, Trainer
+from rasterio import Affine
+
+from dfc2020_geo.classes import SCHEMES
+from dfc2020_geo.cli import main
+from dfc2020_geo.inference import map_scene
+from dfc2020_geo.tasks import LandCoverSegmentation
+from dfc2020_geo.tiling import Axis
+
+BANDS = ['B04', 'B08', 's1']
+SCHEME = SCHEMES['dfc2020-contest']
+SIZE = {'size': 32, 'overlap': 12, 'batch_size': 3}
+CPU = {'accelerator': 'cpu', 'enable_progress_bar': False}
+
+
+def _write(path: Path, image: np.ndarray, crs: str, transform: Affine) -> Path:
+    count, height, width = image.shape
+    with rasterio.open(path, 'w', driver='GTiff', count=count, height=height, width=width,
+                       dtype=image.dtype, crs=crs, transform=transform) as raster:  # fmt: skip
+        raster.write(image)
+    return path
+
+
+def _write_scene(
+    folder: Path, height: int, width: int, crs: str = 'EPSG:32633', seed: int = 0
+) -> tuple[Path, Path]:
+    """A scene with structure at every scale, so that shifts and seams are seen."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    waves = np.sin(rows / 5) + np.cos(columns / 7) + (rows * columns) % 11 / 11
+    s2 = 3000 + 1000 * waves + generator.normal(0, 700, (13, height, width))
+    s1 = -12 + 2 * waves + generator.normal(0, 1, (2, height, width))
+    s1[1] -= 7
+    transform = Affine(10, 0, 500_003.7, 0, -10, 5_200_001.3)
+    return (
+        _write(folder / 's2.tif', s2.clip(1).astype(np.uint16), crs, transform),
+        _write(folder / 's1.tif', s1.astype(np.float32), crs, transform),
+    )
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that looks at its neighbourhood, so that tiles differ at their edges."""
+    torch.manual_seed(5)
+    task = LandCoverSegmentation(
+        BANDS, SCHEME.name, model='fcn', num_filters=4, backbone='none'
+    )
+    for parameter in task.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return _save(task, tmp_path_factory.mktemp('network') / 'model.ckpt')
+
+
+def _save(task: LandCoverSegmentation, path: Path) -> Path:
+    trainer = Trainer(accelerator='cpu', logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(path, weights_only=True)
+    return path
+
+
+def _map(checkpoint: Any, s2: Any, s1: Any, output: Path, **options: Any) -> bytes:
+    data = SIZE | options.pop('data', {})
+    trainer = CPU | options.pop('trainer', {})
+    map_scene(checkpoint, s2, s1, output, data=data, trainer=trainer, **options)
+    return output.read_bytes()
+
+
+@torch.no_grad()
+def _map_naively(checkpoint: Path, s2: Path, s1: Path, blending: Any) -> np.ndarray:
+    """Everything in memory, tile by tile, averaged in float64."""
+    task = LandCoverSegmentation.load_from_checkpoint(checkpoint, weights_only=True)
+    with rasterio.open(s2) as optical, rasterio.open(s1) as radar:
+        image = np.concatenate([optical.read([4, 8]) / 10_000, radar.read() / 25 + 1])
+    image = torch.from_numpy(image.clip(0, 1).astype(np.float32))
+    size, overlap = SIZE['size'], SIZE['overlap']
+    rows, columns = (Axis(n, size, overlap, blending) for n in image.shape[1:])
+    total = np.zeros((len(SCHEME), *image.shape[1:]))
+    for i, high in enumerate(rows.spans):
+        for j, wide in enumerate(columns.spans):
+            tile = image[:, high.start : high.stop, wide.start : wide.stop].numpy()
+            padding = [(0, 0), (0, size - len(high)), (0, size - len(wide))]
+            padded = torch.from_numpy(np.pad(tile, padding, 'reflect'))
+            logits = task.eval()(padded[None])[0].double().numpy()
+            down, across = rows.supports[i], columns.supports[j]
+            weights = np.outer(rows.weights(i), columns.weights(j))
+            inside = logits[:, down.within(high), across.within(wide)]
+            total[:, down.start : down.stop, across.start : across.stop] += (
+                inside * weights
+            )
+    return SCHEME.decode(total.argmax(axis=0))
+
+
+def _read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as raster:
+        return raster.read(1)
+
+
+@pytest.mark.parametrize('blending', ['none', 'linear', 'cosine'])
+@pytest.mark.parametrize('size', [(75, 101), (20, 90), (32, 32), (7, 5)])
+def test_a_map_is_what_everything_in_memory_gives(
+    checkpoint: Path, tmp_path: Path, size: tuple[int, int], blending: str
+) -> None:
+    s2, s1 = _write_scene(tmp_path, *size)
+    _map(checkpoint, s2, s1, tmp_path / 'map.tif', data={'blending': blending})
+    expected = _map_naively(checkpoint, s2, s1, blending)
+    found = _read(tmp_path / 'map.tif')
+    assert found.shape == size
+    assert (found == expected).mean() > 0.999
+    assert len(np.unique(expected)) > 1 + (min(size) > 7)
+
+
+def test_labels_do_not_depend_on_batches_nor_files_on_workers(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 75, 101)
+    layers = {'layers': ['confidence', 'probabilities']}
+    one = _map(checkpoint, s2, s1, tmp_path / 'one.tif', maps=layers)
+    two = _map(
+        checkpoint, s2, s1, tmp_path / 'two.tif', maps=layers, data={'num_workers': 2}
+    )
+    assert one == two
+    shares = [
+        (tmp_path / f'{n}.probabilities.tif').read_bytes() for n in ('one', 'two')
+    ]
+    assert shares[0] == shares[1]
+    _map(checkpoint, s2, s1, tmp_path / 'three.tif', data={'batch_size': 1})
+    assert (_read(tmp_path / 'one.tif') == _read(tmp_path / 'three.tif')).mean() > 0.999
+
+
+class _Kill(Callback):
+    """Stop a run in the middle, as a full disk or a person would."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def on_predict_batch_end(self, *args: Any) -> None:
+        self.after -= 1
+        if self.after == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('after', [1, 5, 9])
+def test_an_interrupted_run_goes_on_to_the_same_file(
+    checkpoint: Path, tmp_path: Path, after: int
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    whole = _map(checkpoint, s2, s1, tmp_path / 'whole.tif')
+    output = tmp_path / 'map.tif'
+    with pytest.raises(SystemExit):
+        _map(checkpoint, s2, s1, output, trainer={'callbacks': [_Kill(after)]})
+    assert not output.exists()
+    assert Path(f'{output}.part').is_dir()
+    assert _map(checkpoint, s2, s1, output) == whole
+    assert not Path(f'{output}.part').exists()
+
+
+def _command(checkpoint: Path, s2: Path, s1: Path, output: Path) -> list[str]:
+    flags = [f'--data.{name}={value}' for name, value in SIZE.items()]
+    return ['map', '--ckpt', str(checkpoint), '--s2', str(s2), '--s1', str(s1),
+            '--out', str(output), '--trainer.accelerator=cpu', *flags]  # fmt: skip
+
+
+def test_python_and_both_commands_make_the_same_file(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    s2, s1 = _write_scene(tmp_path, 75, 101)
+    python = _map(checkpoint, s2, s1, tmp_path / 'python.tif')
+    main(_command(checkpoint, s2, s1, tmp_path / 'map.tif'))
+    assert (tmp_path / 'map.tif').read_bytes() == python
+    main([
+        'predict', '--config', 'scene', '--ckpt_path', str(checkpoint),
+        f'--data.s2={s2}', f'--data.s1={s1}', '--trainer.accelerator=cpu',
+        *(f'--data.{name}={value}' for name, value in SIZE.items()),
+        '--scene_maps.output=yaml.tif',
+    ])  # fmt: skip
+    assert (tmp_path / 'yaml.tif').read_bytes() == python
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_file_of_one(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    alone = _map(checkpoint, s2, s1, tmp_path / 'alone.tif')
+    command = _command(checkpoint, s2, s1, tmp_path / 'map.tif')
+    _run([*command, '--trainer.devices=2', '--trainer.strategy=ddp'], tmp_path)
+    assert (tmp_path / 'map.tif').read_bytes() == alone
+
+
+def _run(command: list[str], folder: Path) -> None:
+    subprocess.run(
+        [sys.executable, '-m', 'dfc2020_geo', *command], cwd=folder, check=True,
+        env=os.environ | {'OMP_NUM_THREADS': '1'}, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_nothing_that_looks_finished(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 400, 300)
+    whole = _map(checkpoint, s2, s1, tmp_path / 'whole.tif')
+    output = tmp_path / 'map.tif'
+    command = _command(checkpoint, s2, s1, output)
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'dfc2020_geo', *command], cwd=tmp_path,
+        env=os.environ | {'OMP_NUM_THREADS': '1'},
+    )  # fmt: skip
+    parts = Path(f'{output}.part')
+    _wait(lambda: len([*parts.glob('rows_*')]) >= 2 or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not output.exists()
+    done = {p.name: p.stat().st_mtime_ns for p in parts.glob('rows_*.npz')}
+    assert done
+    _run(command, tmp_path)
+    assert output.read_bytes() == whole
+
+
+def _wait(is_over: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not is_over() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def test_pixels_without_data_have_no_class(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 60, 70)
+    with rasterio.open(s1, 'r+') as radar:
+        image = radar.read()
+        image[0, 10:14, 20:30] = np.nan
+        image[:, 50:, 65:] = 0
+        radar.write(image)
+    with rasterio.open(s2, 'r+') as optical:
+        image = optical.read()
+        image[:, :, :3] = 0
+        optical.write(image)
+    layers = {'layers': ['confidence', 'entropy']}
+    _map(checkpoint, s2, s1, tmp_path / 'map.tif', maps=layers)
+    found = _read(tmp_path / 'map.tif')
+    empty = np.zeros(found.shape, bool)
+    empty[10:14, 20:30] = empty[50:, 65:] = empty[:, :3] = True
+    assert ((found == 0) == empty).all()
+    for layer in ('confidence', 'entropy'):
+        with rasterio.open(tmp_path / f'map.{layer}.tif') as raster:
+            shares = raster.read(1, masked=True)
+        assert (np.ma.getmaskarray(shares) == empty).all()
+
+
+def test_shares_add_up_and_agree_with_the_map(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 40, 50)
+    names = ['probabilities', 'confidence', 'entropy', 'disagreement']
+    _map(checkpoint, s2, s1, tmp_path / 'map.tif', tta=True, maps={'layers': names})
+    shares = {}
+    for name in names:
+        with rasterio.open(tmp_path / f'map.{name}.tif') as raster:
+            scales = np.array(raster.scales)[:, None, None]
+            shares[name] = raster.read() * scales
+    probabilities = shares['probabilities']
+    assert np.abs(probabilities.sum(axis=0) - 1).max() < 0.03
+    assert np.abs(probabilities.max(axis=0) - shares['confidence'][0]).max() < 0.005
+    best = SCHEME.decode(probabilities.argmax(axis=0))
+    assert (best == _read(tmp_path / 'map.tif')).mean() > 0.97
+    clipped = probabilities.clip(1e-9)
+    entropy = -(clipped * np.log(clipped)).sum(axis=0) / np.log(len(SCHEME))
+    assert np.abs(entropy - shares['entropy'][0]).max() < 0.05
+    assert 0 < shares['disagreement'].mean() < 1
+
+
+def test_an_ensemble_of_a_network_with_itself_is_that_network(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 40, 50)
+    _map(checkpoint, s2, s1, tmp_path / 'one.tif')
+    both = [checkpoint, checkpoint]
+    layers = {'layers': ['disagreement']}
+    _map(both, s2, s1, tmp_path / 'two.tif', maps=layers)
+    assert (_read(tmp_path / 'one.tif') == _read(tmp_path / 'two.tif')).all()
+    assert (_read(tmp_path / 'two.disagreement.tif') == 0).all()
+
+
+def test_scenes_of_a_directory_keep_their_crs(checkpoint: Path, tmp_path: Path) -> None:
+    for name, crs in (('a', 'EPSG:32633'), ('b', 'EPSG:32734')):
+        made = _write_scene(tmp_path, 33 + ord(name) % 7, 40, crs, seed=ord(name))
+        for sensor, path in zip(('s2', 's1'), made, strict=True):
+            folder = tmp_path / sensor
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / f'scene_{name}.tif')
+    maps = tmp_path / 'maps'
+    map_scene(
+        checkpoint, tmp_path / 's2', tmp_path / 's1', maps, data=SIZE, trainer=CPU
+    )
+    for name, crs in (('a', 'EPSG:32633'), ('b', 'EPSG:32734')):
+        source = tmp_path / 's2' / f'scene_{name}.tif'
+        with (
+            rasterio.open(maps / f'scene_{name}.tif') as made,
+            rasterio.open(source) as s2,
+        ):
+            assert made.crs == crs
+            assert (made.transform, made.shape) == (s2.transform, s2.shape)
+
+
+def test_a_map_that_is_there_stays(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    before = _map(checkpoint, s2, s1, tmp_path / 'map.tif')
+    with pytest.raises(FileExistsError, match=r'Expected no map yet, got .*map\.tif'):
+        _map(checkpoint, s2, s1, tmp_path / 'map.tif', data={'blending': 'none'})
+    assert (tmp_path / 'map.tif').read_bytes() == before
+    _map(checkpoint, s2, s1, tmp_path / 'map.tif', maps={'overwrite': True})
+    assert (tmp_path / 'map.tif').read_bytes() == before
+
+
+def test_disagreement_needs_somebody_to_disagree(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    layers = {'layers': ['disagreement']}
+    with pytest.raises(ValueError, match=r'Expected several networks or views'):
+        _map(checkpoint, s2, s1, tmp_path / 'map.tif', maps=layers)
