@@ -53,6 +53,8 @@ lint: install ## check style, types and imports
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ty check --python $(VENV)
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/shellcheck .ci/run scripts/*.sh
 
 python: ## say which Python .venv is made with
 	@echo '$(python)'
