@@ -14,6 +14,9 @@ from .scene_data import SceneDataModule, Source
 from .stages import LandCoverCLI
 from .tasks import LandCoverSegmentation
 
+#: Options of the datamodule that errors and warnings of scenes name.
+_READING = ('s2_bands', 's1_bands', 's2_offset', 's1_power', 'resampling')
+
 _DESCRIPTION = """\
 Map a scene of any size with a trained network. What is not listed here goes to
 `dfc2020-geo predict`, whose --help has it: every --data, --scene_maps, --model and
@@ -81,6 +84,7 @@ def main(args: Sequence[str]) -> None:
     settings = {
         'data.s2': options.s2 and json.dumps(options.s2),
         'data.s1': options.s1 and json.dumps(options.s1),
+        **{f'data.{name}': vars(options)[name] for name in _READING},
         'scene_maps.output': options.out,
         'scene_maps.layers': options.layers and json.dumps(options.layers),
         'model.ensemble': others and json.dumps(others),
@@ -106,6 +110,11 @@ def _build_parser() -> argparse.ArgumentParser:
     add('--ckpt', nargs='+', required=True, help='checkpoint; several are averaged')
     add('--s2', nargs='+', help='Sentinel-2: files, products or directories')
     add('--s1', nargs='+', help='Sentinel-1 of the same scenes')
+    add('--s2_bands', help='names of the bands of Sentinel-2, in their order')
+    add('--s1_bands', help='names of the bands of Sentinel-1, in their order')
+    add('--s2_offset', help='what is added to the numbers of Sentinel-2, such as -1000')
+    add('--s1_power', nargs='?', const='true', help='convert linear power to dB')
+    add('--resampling', help='how Sentinel-1 is brought to the grid of Sentinel-2')
     add('--out', default='map.tif', help='the map; a directory for several scenes')
     add('--tta', action='store_true', help='average the 8 symmetries of each tile')
     add('--layers', nargs='+', help='probabilities confidence entropy disagreement')

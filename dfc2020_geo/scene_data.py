@@ -1,5 +1,6 @@
 """The datamodule that serves whole scenes for prediction, tile by tile."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from .scenes import ResamplingName, check_values, find_scenes, open_scene
 from .tiling import Blending
 from .transforms import NaN, ScaleBands
 
+#: Room for the blocks that two rows of tiles share, in megabytes.
+_CACHE = '256'
+
 Batch = dict[str, Any]
 Source = Path | str | Sequence[Path | str]
 
@@ -31,8 +35,8 @@ class SceneDataModule(BaseDataModule):
         self,
         s2: Source | None = None,
         s1: Source | None = None,
-        s2_bands: Sequence[str] | None = None,
-        s1_bands: Sequence[str] | None = None,
+        s2_bands: Sequence[str] | str | None = None,
+        s1_bands: Sequence[str] | str | None = None,
         s2_offset: float | None = None,
         s1_power: bool = False,
         resampling: ResamplingName = 'bilinear',
@@ -42,7 +46,7 @@ class SceneDataModule(BaseDataModule):
         size: int = 512,
         overlap: int = 64,
         blending: Blending = 'cosine',
-        batch_size: int = 4,
+        batch_size: int = 2,
         num_workers: int = 0,
     ) -> None:
         """Initialize a new SceneDataModule instance.
@@ -53,7 +57,7 @@ class SceneDataModule(BaseDataModule):
                 systems as well.
             s1: Sentinel-1 of the same scenes, in dB, on any grid.
             s2_bands: Names of the Sentinel-2 bands in the order of the file, where
-                they cannot be recognised.
+                they cannot be recognised; ``-`` skips a band.
             s1_bands: Names of the Sentinel-1 bands in the order of the file.
             s2_offset: What is added to Sentinel-2's digital numbers; by default what
                 the product says, and 0 without a product. Since processing baseline
@@ -111,6 +115,8 @@ class SceneDataModule(BaseDataModule):
                 f'Expected scenes for predict alone, got {stage}; train and score with '
                 '--data dfc2020_geo.datamodules.LandCoverDataModule.'
             )
+        # GDAL would keep blocks in a twentieth of the memory of the machine.
+        os.environ.setdefault('GDAL_CACHEMAX', _CACHE)
         scenes = []
         for name, s2, s1 in find_scenes(self.s2, self.s1):
             scene = open_scene(s2, s1, self.bands, **self.options)

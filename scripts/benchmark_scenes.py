@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,7 @@ from dfc2020_geo.transforms import ScaleBands
 
 BANDS = ['s2', 's1']
 TILING: dict[str, Any] = {'size': 512, 'overlap': 64, 'blending': 'cosine'}
-BATCH_SIZE = 4
+BATCH_SIZE = 2
 #: Keep freed blocks, so that big arrays do not cost page faults each time.
 TUNED = {
     'MALLOC_MMAP_THRESHOLD_': '4294967296',
@@ -131,17 +130,27 @@ def naive(folder: Path, task: LandCoverSegmentation) -> None:
         raster.write(labels, 1)
 
 
+def peak_memory() -> float:
+    """Return the most memory that this process has had, in MiB (Linux).
+
+    Not getrusage: that counts what the process was before it began with this program.
+    """
+    status = Path('/proc/self/status').read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith('VmHWM'))
+    return int(line.split()[1]) / 1024
+
+
 def run(folder: Path, way: str, network: str) -> dict[str, Any]:
     """Run one way in this process, and say what it took."""
     task = make_task(network)
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = peak_memory()
     start = time.perf_counter()
     {'stream': stream, 'naive': naive}[way](folder, task)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base
+    peak = peak_memory() - base
     with rasterio.open(folder / f'{way}.tif') as raster:
         labels = hashlib.sha256(raster.read(1).tobytes()).hexdigest()
-    return {'seconds': seconds, 'mebibytes': peak / 1024, 'labels': labels}
+    return {'seconds': seconds, 'mebibytes': peak, 'labels': labels}
 
 
 def compare(side: int, network: str, folder: Path) -> list[dict[str, Any]]:

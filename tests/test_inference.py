@@ -329,3 +329,11 @@ def test_disagreement_needs_somebody_to_disagree(
     layers = {'layers': ['disagreement']}
     with pytest.raises(ValueError, match=r'Expected several networks or views'):
         _map(checkpoint, s2, s1, tmp_path / 'map.tif', maps=layers)
+
+
+def test_a_scene_is_never_replaced_by_its_map(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    before = s2.read_bytes()
+    with pytest.raises(ValueError, match=r'another name for the map .* got .*s2\.tif'):
+        _map(checkpoint, s2, s1, s2, maps={'overwrite': True})
+    assert s2.read_bytes() == before

@@ -59,6 +59,11 @@ class SceneMapWriter(Callback):
         datamodule: Any = getattr(trainer, 'datamodule', None)
         if stage != 'predict' or datamodule is None:
             return
+        if not hasattr(pl_module, 'contract'):
+            raise TypeError(
+                'Expected dfc2020_geo.tasks.LandCoverSegmentation to map scenes, got '
+                f'{type(pl_module).__name__}.'
+            )
         hparams: Any = pl_module.hparams
         alone = not (hparams.get('tta') or hparams.get('ensemble'))
         if 'disagreement' in self.layers and alone:
@@ -110,19 +115,11 @@ class SceneMapWriter(Callback):
                 Grid(scene.height, scene.width, scene.crs, scene.transform),
                 module.scheme,
                 self.layers,
-                settings
-                | {'source': [str(path) for path in _sources(scene)]}
-                | {'notes': list(scene.notes)},
+                settings | _describe_scene(scene),
             )
             for i, scene in enumerate(tiles.scenes)
         ]
-        paths = [path for path, *_ in arguments]
-        if len({*paths}) < len(paths):
-            twice = next(path for path in paths if paths.count(path) > 1)
-            raise ValueError(
-                f'Expected a map of its own for each scene, got {twice} for two; rename '
-                'the scenes, or map them one by one.'
-            )
+        _check_paths([path for path, *_ in arguments], tiles)
         if trainer.is_global_zero:
             opened = [open_parts(*a, overwrite=self.overwrite) for a in arguments]
         trainer.strategy.barrier()
@@ -191,6 +188,22 @@ class SceneMapWriter(Callback):
         trainer.strategy.barrier()
 
 
+def _check_paths(paths: list[Path], tiles: SceneTiles) -> None:
+    """Check that maps replace neither each other nor a scene."""
+    if len({*paths}) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise ValueError(
+            f'Expected a map of its own for each scene, got {twice} for two; rename '
+            'the scenes, or map them one by one.'
+        )
+    sources = {Path(s).resolve() for scene in tiles.scenes for s in _sources(scene)}
+    if inputs := [path for path in paths if path.resolve() in sources]:
+        raise ValueError(
+            f'Expected another name for the map than that of its scene, got '
+            f'{inputs[0]}; choose another --out or --scene_maps.output.'
+        )
+
+
 def make_tags(settings: dict[str, Any]) -> dict[str, str]:
     """Say in a map whose it is.
 
@@ -202,13 +215,23 @@ def make_tags(settings: dict[str, Any]) -> dict[str, str]:
     """
     tiling = ', '.join(f'{name} {value}' for name, value in settings['tiling'].items())
     return {
-        'checkpoint_sha256': ' '.join(settings['weights']),
+        'weights_sha256': ' '.join(settings['weights']),
         'version': settings['versions']['dfc2020-geo'],
         'bands': ' '.join(settings['contract']['bands']),
         'scheme': settings['contract']['scheme'],
         'tiling': tiling,
         'tta': str(settings['tta']).lower(),
     }
+
+
+def _describe_scene(scene: Scene) -> dict[str, Any]:
+    """State what is read, so that rows of other images are never mixed with it."""
+    stats = [
+        (path, Path(path).stat() if Path(path).exists() else None)
+        for path in _sources(scene)
+    ]
+    files = [[path, s and s.st_size, s and s.st_mtime_ns] for path, s in stats]
+    return {'sources': files, 'notes': list(scene.notes)}
 
 
 def _sources(scene: Scene) -> list[str]:

@@ -1,16 +1,24 @@
-"""Datasets of patches for training, scoring and prediction."""
+"""Datasets of patches and of scenes, for training, scoring and prediction."""
 
 from .dfc2020 import DFC2020Patches
+from .joined import JoinedScenes
 from .pairing import PatchFiles
 from .patches import PatchDataset, PatchesNotFoundError
+from .scene_sets import open_scenes
+from .scenes import LabelScenes, Sentinel1Scenes, Sentinel2Scenes
 from .sen12ms import SEN12MSPatches
 from .unlabeled import UnlabeledPatches
 
 __all__ = [
     'DFC2020Patches',
+    'JoinedScenes',
+    'LabelScenes',
     'PatchDataset',
     'PatchFiles',
     'PatchesNotFoundError',
     'SEN12MSPatches',
+    'Sentinel1Scenes',
+    'Sentinel2Scenes',
     'UnlabeledPatches',
+    'open_scenes',
 ]

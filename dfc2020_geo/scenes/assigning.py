@@ -33,7 +33,9 @@ class Place(NamedTuple):
 
 
 def assign(
-    files: Sequence[RasterFacts], sensor: Sensor, names: Sequence[str] | None = None
+    files: Sequence[RasterFacts],
+    sensor: Sensor,
+    names: Sequence[str] | str | None = None,
 ) -> dict[str, Place]:
     """Find the bands of a sensor in the files of a scene.
 
@@ -51,6 +53,8 @@ def assign(
         ValueError: If *names* does not suit the files.
         RuntimeError: If two bands of the same resolution claim to be the same one.
     """
+    if isinstance(names, str):
+        names = names.replace(',', ' ').split()
     places: dict[str, list[Place]] = defaultdict(list)
     found = _given(files, sensor, names) if names else _recognised(files, sensor)
     for name, place in found:

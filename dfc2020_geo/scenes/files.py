@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import rasterio
-from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
+from rasterio._err import CPLE_BaseError  # ty: ignore[import-not-found] (compiled)
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ..bands import FILE_BANDS
-from .grids import Grid
+from .grids import RasterGrid
+
+#: What rasterio raises for what GDAL cannot do; some of it is not its own.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class RasterFacts:
     """
 
     path: str
-    grid: Grid
+    grid: RasterGrid
     dtype: str
     descriptions: tuple[str | None, ...]
     nodata: tuple[float | None, ...]
@@ -81,7 +84,7 @@ def open_raster(path: str) -> DatasetReader:
             # Asked for and said in an error of our own.
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             return rasterio.open(path)
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise RuntimeError(
             f'Expected a raster, got a damaged or missing one: {path} '
             f'({error.__cause__ or error}); fetch or extract this file again.'
@@ -124,7 +127,9 @@ def _facts(path: str, raster: DatasetReader) -> RasterFacts:
     count = raster.count - alpha
     return RasterFacts(
         path=path,
-        grid=Grid(raster.crs or None, raster.transform, raster.height, raster.width),
+        grid=RasterGrid(
+            raster.crs or None, raster.transform, raster.height, raster.width
+        ),
         dtype=raster.dtypes[0],
         descriptions=raster.descriptions[:count],
         nodata=raster.nodatavals[:count],

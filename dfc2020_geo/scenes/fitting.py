@@ -1,7 +1,7 @@
 """How the pixels of a file come to the grid of a scene, and where they cannot."""
 
 from ..bands import Sensor
-from .files import RasterFacts
+from .files import GDAL_ERRORS, RasterFacts
 from .grids import Lattice, covers, lattice, overlaps
 
 
@@ -48,13 +48,24 @@ def fit(file: RasterFacts, main: RasterFacts, sensor: Sensor) -> Lattice | None:
     place = lattice(main.grid, file.grid)
     if sensor == 's2':
         return _multiple(place, file, main)
-    if not overlaps(file.grid, main.grid):
+    if not _overlaps(file, main):
         raise RuntimeError(
             f'Expected images of one place, got {file.path}, {file.grid.describe()}, '
             f'that does not overlap {main.path}, {main.grid.describe()}; name images '
             'that belong together.'
         )
     return place if place and place.shift is not None else None
+
+
+def _overlaps(file: RasterFacts, main: RasterFacts) -> bool:
+    try:
+        return overlaps(file.grid, main.grid)
+    except GDAL_ERRORS as error:
+        raise RuntimeError(
+            f'Expected images on maps of the same Earth, got {file.path}, '
+            f'{file.grid.describe()}, beside {main.path}, {main.grid.describe()} '
+            f'({error}); warp one of them to the CRS of the other.'
+        ) from error
 
 
 def _multiple(place: Lattice | None, file: RasterFacts, main: RasterFacts) -> Lattice:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from rasterio import Affine
+from affine import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.warp import transform as transform_points
 
@@ -15,7 +15,7 @@ _POINTS = 21
 
 
 @dataclass(frozen=True)
-class Grid:
+class RasterGrid:
     """The pixels of a raster on the ground.
 
     Attributes:
@@ -75,7 +75,7 @@ class Lattice:
         return None
 
 
-def lattice(grid: Grid, raster: Grid) -> Lattice | None:
+def lattice(grid: RasterGrid, raster: RasterGrid) -> Lattice | None:
     """Find the pixels of a grid in a raster.
 
     Args:
@@ -101,7 +101,7 @@ def _axis(step: float, start: float, length: int) -> tuple[float, float]:
     return float(near), float(begin) if abs(start - begin) <= _TOLERANCE else start
 
 
-def covers(place: Lattice, grid: Grid, raster: Grid) -> bool:
+def covers(place: Lattice, grid: RasterGrid, raster: RasterGrid) -> bool:
     """Tell whether a raster has every pixel of a grid, but for a part of its own one.
 
     Args:
@@ -136,7 +136,7 @@ def nearest(step: float, start: float, pixels: slice, size: int) -> np.ndarray:
     return np.floor(start + step * centres).astype(int).clip(0, size - 1)
 
 
-def outline(raster: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def outline(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]:
     """Draw the edge of a raster in the pixels of a grid.
 
     Args:
@@ -156,7 +156,7 @@ def outline(raster: Grid, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     return _apply(~grid.transform, x[known], y[known])
 
 
-def overlaps(raster: Grid, grid: Grid) -> bool:
+def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
     """Tell whether a raster may have pixels of a grid; both are georeferenced."""
     columns, rows = outline(raster, grid)
     if len(columns) == 0:
@@ -165,7 +165,7 @@ def overlaps(raster: Grid, grid: Grid) -> bool:
     return not (beside or rows.max() <= 0 or rows.min() >= grid.height)
 
 
-def steps(raster: Grid, grid: Grid) -> tuple[float, float]:
+def steps(raster: RasterGrid, grid: RasterGrid) -> tuple[float, float]:
     """Measure how many pixels of a grid one column and one row of a raster span.
 
     Args:

@@ -5,14 +5,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from rasterio import Affine
+from affine import Affine
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
-from .files import Handles, RasterFacts
-from .grids import Grid, Lattice, nearest, steps
+from .files import GDAL_ERRORS, Handles, RasterFacts
+from .grids import Lattice, RasterGrid, nearest, steps
 
 #: How Sentinel-1 is brought to the grid of Sentinel-2.
 ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
@@ -42,7 +41,7 @@ class Layer:
     file: RasterFacts
     indexes: tuple[int, ...]
     channels: tuple[int, ...]
-    grid: Grid
+    grid: RasterGrid
     lattice: Lattice | None
     resampling: ResamplingName
 
@@ -69,7 +68,7 @@ class Layer:
             )
         try:
             read(handles.get(self.file.path), rows, columns, image)
-        except RasterioError as error:
+        except GDAL_ERRORS as error:
             raise RuntimeError(
                 f'Expected a readable raster, got a damaged one: {self.file.path}, in '
                 f'rows {rows.start} to {rows.stop} and columns {columns.start} to '

@@ -29,8 +29,7 @@ def write_notes(images: Images, layers: Sequence[Layer]) -> Iterator[str]:
     elif images.power:
         yield f'{images.title}: linear power, converted to decibels'
     yield from _nodata(images)
-    for layer in layers:
-        yield from _fitting(images, layer)
+    yield from _fitting(images, layers)
 
 
 def _offset(images: Images) -> Iterator[str]:
@@ -74,15 +73,19 @@ def _nodata(images: Images) -> Iterator[str]:
             )
 
 
-def _fitting(images: Images, layer: Layer) -> Iterator[str]:
-    bands = ', '.join(images.bands_of(layer.file))
-    if layer.lattice is None:
+def _fitting(images: Images, layers: Sequence[Layer]) -> Iterator[str]:
+    coarse = []
+    for layer in layers:
+        bands = images.bands_of(layer.file)
+        if layer.lattice is None:
+            yield (
+                f'{images.title}: {", ".join(bands)} warped ({layer.resampling}) from '
+                f'{layer.file.grid.describe()} to {layer.grid.describe()}'
+            )
+        elif not layer.lattice.is_equal_size:
+            coarse += bands
+    if coarse:
         yield (
-            f'{images.title}: {bands} warped ({layer.resampling}) from '
-            f'{layer.file.grid.describe()} to {layer.grid.describe()}'
-        )
-    elif not layer.lattice.is_equal_size:
-        yield (
-            f'{images.title}: {bands} of {last_part(layer.file.path)} brought to the '
-            'grid by the nearest pixel'
+            f'{images.title}: {", ".join(coarse)} brought to the grid by the nearest '
+            'pixel'
         )

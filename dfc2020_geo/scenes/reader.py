@@ -8,7 +8,7 @@ from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
 from .files import Handles
-from .grids import Grid
+from .grids import RasterGrid
 from .layers import Layer
 from .values import Coding, decode
 
@@ -45,7 +45,7 @@ class Scene:
     """
 
     name: str
-    grid: Grid
+    grid: RasterGrid
     bands: tuple[str, ...]
     notes: tuple[str, ...]
     layers: tuple[Layer, ...]

@@ -6,12 +6,15 @@ are what Sentinel-1, Sentinel-2 and MODIS would make of it.
 
 from .demo import DemoRoots, write_demo
 from .files import write_dfc2020, write_unlabeled
+from .scene_files import SceneFiles, write_scene
 from .sen12ms import write_sen12ms
 
 __all__ = [
     'DemoRoots',
+    'SceneFiles',
     'write_demo',
     'write_dfc2020',
+    'write_scene',
     'write_sen12ms',
     'write_unlabeled',
 ]

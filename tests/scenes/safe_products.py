@@ -68,7 +68,9 @@ def write_l1c(
             image = band_image(band.name, band.gsd)
             write(folder / f'{TILE}_{band.name}.jp2', image, transform=place(band.gsd))
     write(folder / f'{TILE}_TCI.jp2', np.full((3, SIDE, SIDE), 9, np.uint8))
-    write(folder.parent / 'QI_DATA' / 'MSK_B02.jp2', np.full((1, SIDE, SIDE), 1, np.uint8))
+    write(
+        folder.parent / 'QI_DATA' / 'MSK_B02.jp2', np.full((1, SIDE, SIDE), 1, np.uint8)
+    )
     text = offsets('RADIO_ADD_OFFSET', value) if value else ''
     text = L1C.format(offsets=text, quantification=quantification)
     (safe / 'MTD_MSIL1C.xml').write_text(text)

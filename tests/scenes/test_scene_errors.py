@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio import Affine
-from scene_files import (
-    UTM33,
-    constant,
-    decibels,
-    noise,
-    place,
-    write,
-    write_s1,
-    write_s2,
-)
+from scene_files import UTM33, decibels, noise, place, write, write_s1, write_s2
 
 from dfc2020_geo.scenes import open_scene
 
@@ -52,6 +43,13 @@ def test_sentinel_1_of_another_place(tmp_path: Path, crs: str) -> None:
     far = Affine(1e-4, 0, 100, 0, -1e-4, 10) if crs == 'EPSG:4326' else place(dx=9000)
     s1 = write_s1(tmp_path / 's1.tif', crs=crs, transform=far)
     with pytest.raises(RuntimeError, match=r's1\.tif.* does not overlap .*s2\.tif'):
+        open_scene(s2, s1, bands=['s2', 's1'])
+
+
+def test_a_crs_that_is_not_on_earth(tmp_path: Path) -> None:
+    s2 = write_s2(tmp_path / 's2.tif')
+    s1 = write_s1(tmp_path / 's1.tif', crs='LOCAL_CS["x",UNIT["metre",1]]')
+    with pytest.raises(RuntimeError, match=r'same Earth, got .*s1\.tif.*s2\.tif'):
         open_scene(s2, s1, bands=['s2', 's1'])
 
 
@@ -99,7 +97,9 @@ def test_an_offset_that_is_no_number(tmp_path: Path) -> None:
 
 def test_what_is_no_raster(tmp_path: Path) -> None:
     (tmp_path / 'a.tif').write_bytes(b'no raster')
-    with pytest.raises(RuntimeError, match=r'damaged or missing one: .*a\.tif') as caught:
+    with pytest.raises(
+        RuntimeError, match=r'damaged or missing one: .*a\.tif'
+    ) as caught:
         open_scene(tmp_path / 'a.tif', bands=['s2'])
     assert isinstance(caught.value.__cause__, rasterio.RasterioIOError)
     name = f'/vsizip/{tmp_path}/missing.zip/a.tif'
@@ -143,9 +143,10 @@ def _block_offset(path: Path, row: int, column: int) -> int:
     return int(text)
 
 
-def test_a_file_that_was_cut_short(tmp_path: Path) -> None:
-    path = write(tmp_path / 'a.tif', constant(['B02'], 64, 64), descriptions=['B02'])
+@pytest.mark.parametrize('name', ['x_B02.tif', 'x_B02.jp2'])
+def test_a_file_that_was_cut_short(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, noise(1, 64, 64))
     path.write_bytes(path.read_bytes()[:-3000])
     scene = open_scene(path, bands=['B02'])
-    with pytest.raises(RuntimeError, match=r'damaged one: .*a\.tif, in rows 0 to 64'):
+    with pytest.raises(RuntimeError, match=rf'damaged one: .*{name}, in rows 0 to 64'):
         scene.read((0, 64), (0, 64))

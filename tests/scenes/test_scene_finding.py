@@ -125,9 +125,13 @@ def test_two_scenes_of_one_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('named', ['missing', 'missing.tif', 'missing.SAFE', 'a.zip'])
 def test_what_does_not_exist(tmp_path: Path, named: str) -> None:
-    with pytest.raises(FileNotFoundError, match=rf'got .*{named}, which does not exist'):
+    with pytest.raises(
+        FileNotFoundError, match=rf'got .*{named}, which does not exist'
+    ):
         find_scenes(tmp_path / named)
-    with pytest.raises(FileNotFoundError, match=rf'got .*{named}, which does not exist'):
+    with pytest.raises(
+        FileNotFoundError, match=rf'got .*{named}, which does not exist'
+    ):
         open_scene(tmp_path / named, bands=['s2'])
 
 

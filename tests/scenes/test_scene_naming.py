@@ -198,11 +198,7 @@ def test_twelve_bands_without_names(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_bands_are_asked_for(
-    tmp_path: Path,
-    sensor: str,
-    count: int,
-    descriptions: list[str] | None,
-    match: str,
+    tmp_path: Path, sensor: str, count: int, descriptions: list[str] | None, match: str
 ) -> None:
     image = constant(['B01'], 3, 4).repeat(count, 0)
     path = write(tmp_path / 'a.tif', image, descriptions=descriptions)
@@ -225,6 +221,10 @@ def test_a_band_that_is_there_twice(tmp_path: Path) -> None:
     ]
     with pytest.raises(RuntimeError, match=r'one band B02, got .*a_B02.*a_B2\.tif'):
         open_scene(files, bands=['B02'])
-    path = write(tmp_path / 'c.tif', constant(['B02'] * 2, 3, 4), descriptions=['B2', 'B02'])
-    with pytest.raises(RuntimeError, match=r'band 1 of .*c\.tif and band 2 of .*c\.tif'):
+    path = write(
+        tmp_path / 'c.tif', constant(['B02'] * 2, 3, 4), descriptions=['B2', 'B02']
+    )
+    with pytest.raises(
+        RuntimeError, match=r'band 1 of .*c\.tif and band 2 of .*c\.tif'
+    ):
         open_scene(path, bands=['B02'])

@@ -82,7 +82,9 @@ def test_a_window_stays_in_the_scene(tmp_path: Path, rows: tuple[int, int]) -> N
     with pytest.raises(ValueError, match=rf'rows within the 40 .*got {rows[0]} to'):
         scene.read(rows, (0, 5))
     columns = (rows[0] + 10, rows[1] + 10) if rows[0] > 30 else rows
-    with pytest.raises(ValueError, match=rf'columns within the 50 .*got {columns[0]} to'):
+    with pytest.raises(
+        ValueError, match=rf'columns within the 50 .*got {columns[0]} to'
+    ):
         scene.read((0, 5), columns)
 
 
@@ -280,7 +282,11 @@ def test_an_alpha_band_is_a_mask(tmp_path: Path) -> None:
     radar[2, 0, 4] = 0
     path = write(tmp_path / 'a.tif', radar)
     with rasterio.open(path, 'r+') as raster:
-        raster.colorinterp = [ColorInterp.gray, ColorInterp.undefined, ColorInterp.alpha]
+        raster.colorinterp = [
+            ColorInterp.gray,
+            ColorInterp.undefined,
+            ColorInterp.alpha,
+        ]
     image, valid = read_all(open_scene(s1=path, bands=['s1']))
     assert np.argwhere(~valid).tolist() == [[0, 4]]
     assert np.array_equal(image[:, valid], radar[:2, valid])
@@ -320,7 +326,10 @@ def test_windows_make_the_whole(tmp_path: Path) -> None:
     image, valid = read_all(scene)
     for top in range(0, 33, 10):
         for left in range(0, 47, 7):
-            rows, columns = slice(top, min(top + 10, 33)), slice(left, min(left + 7, 47))
+            rows, columns = (
+                slice(top, min(top + 10, 33)),
+                slice(left, min(left + 7, 47)),
+            )
             part, ok = scene.read(rows, columns)
             assert np.array_equal(part, image[:, rows, columns], equal_nan=True)
             assert np.array_equal(ok, valid[rows, columns])

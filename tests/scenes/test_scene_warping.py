@@ -102,9 +102,7 @@ def by_gdal(s1: Path, scene: Scene, resampling: str, **options: object) -> np.nd
 
 @pytest.mark.parametrize('resampling', ['nearest', 'bilinear', 'cubic', 'average'])
 @pytest.mark.parametrize('res', [10, 20])
-def test_values_are_those_of_gdal(
-    tmp_path: Path, resampling: str, res: float
-) -> None:
+def test_values_are_those_of_gdal(tmp_path: Path, resampling: str, res: float) -> None:
     s2, s1 = noisy(tmp_path, res=res)
     scene = open_scene(s2, s1, bands=['B02', 's1'], resampling=resampling)
     scales = {'XSCALE': res / 10, 'YSCALE': res / 10}
@@ -123,7 +121,10 @@ def test_windows_make_the_whole(tmp_path: Path, res: float) -> None:
     image, _ = whole(scene)
     for top in range(0, 45, 13):
         for left in range(0, 61, 17):
-            rows, columns = slice(top, min(top + 13, 45)), slice(left, min(left + 17, 61))
+            rows, columns = (
+                slice(top, min(top + 13, 45)),
+                slice(left, min(left + 17, 61)),
+            )
             part = scene.read(rows, columns)[0]
             assert np.abs(part - image[:, rows, columns]).max() < 0.01
 
@@ -138,9 +139,12 @@ def test_a_window_does_not_depend_on_what_was_read_before(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ('fill', 'nodata'), [(0, None), (0, 0), (np.nan, None), (np.nan, np.nan), (-9999, -9999)]
+    ('fill', 'nodata'),
+    [(0, None), (0, 0), (np.nan, None), (np.nan, np.nan), (-9999, -9999)],
 )
-def test_no_data_do_not_bleed(tmp_path: Path, fill: float, nodata: float | None) -> None:
+def test_no_data_do_not_bleed(
+    tmp_path: Path, fill: float, nodata: float | None
+) -> None:
     s2 = write_s2(tmp_path / 's2.tif', *SHAPE)
     own, shape = source_grid(UTM33, (10, 10), place())
     image = np.full((2, *shape), -20, np.float32)

@@ -1,0 +1,161 @@
+"""Images and labels of whole scenes, indexed by coordinates as torchgeo does.
+
+``Sentinel2Scenes(...) & Sentinel1Scenes(...) & LabelScenes(...)`` is one dataset, from
+which torchgeo's samplers draw.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pyproj
+import torch
+from rasterio.enums import Resampling
+from rasterio.io import DatasetReader
+from torch import Tensor
+
+from ..bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
+from ..classes import NODATA_CODE, Source, get_scheme
+from .scene_rasters import Paths, SceneRasters, Transform
+
+
+class _SensorScenes(SceneRasters):
+    """Images of one sensor, a file for each scene or part of one."""
+
+    _sensor: ClassVar[Sensor]
+
+    def __init__(
+        self,
+        paths: Paths = 'data',
+        crs: pyproj.CRS | None = None,
+        res: float | tuple[float, float] | None = None,
+        bands: Sequence[str | Band] | str | None = None,
+        transforms: Transform | None = None,
+    ) -> None:
+        """Initialize a new instance.
+
+        Args:
+            paths: Files, or folders to search.
+            crs: CRS to read in; by default that of the files, which must be one.
+            res: Pixel size to read in, in units of the CRS; by default that of the
+                first file.
+            bands: Names of bands or band sets; by default all.
+            transforms: A function that takes a sample and returns a changed version.
+
+        Raises:
+            DatasetNotFoundError: If there are no rasters.
+            RuntimeError: If a file cannot be read or has other bands.
+            ValueError: If a band is unknown or another sensor's, or files have several
+                CRS and none is given.
+        """
+        names = band_names(bands or self._sensor)
+        if others := [n for n in names if BANDS[n].sensor != self._sensor]:
+            raise ValueError(
+                f'Expected bands of {BAND_SETS[self._sensor]}, got {others}.'
+            )
+        self.bands = names
+        super().__init__(paths, crs, res, names, transforms)
+
+    def _find_bands(self, raster: DatasetReader) -> list[int]:
+        """Find the bands by their descriptions, else by their usual positions."""
+        named = [_normalise(text or '') for text in raster.descriptions]
+        if set(self.bands) <= set(named):
+            return [named.index(name) + 1 for name in self.bands]
+        if set(named) & set(BANDS) or raster.count != FILE_BANDS[self._sensor]:
+            described = [text or 'no name' for text in raster.descriptions]
+            raise RuntimeError(
+                f'Expected the bands {", ".join(self.bands)} by name, or all '
+                f'{FILE_BANDS[self._sensor]} in their usual order, got '
+                f'{raster.count} bands ({", ".join(described)}) in {raster.name}.'
+            )
+        return [BANDS[name].file_index for name in self.bands]
+
+    def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
+        return {'image': torch.from_numpy(values)}
+
+
+class Sentinel2Scenes(_SensorScenes):
+    """Scenes of Sentinel-2: GeoTIFFs of all 13 bands, or of bands with their names.
+
+    Values are reflectance x 10 000, as in SEN12MS.
+    """
+
+    all_bands = BAND_SETS['s2']
+    rgb_bands = RGB_BANDS
+    _sensor = 's2'
+
+    @property
+    def resampling(self) -> Resampling:
+        """How pixels are found on another grid: the nearest, as in SEN12MS."""
+        return Resampling.nearest
+
+
+class Sentinel1Scenes(_SensorScenes):
+    """Scenes of Sentinel-1: GeoTIFFs of VV and VH, sigma nought in dB."""
+
+    all_bands = BAND_SETS['s1']
+    _sensor = 's1'
+
+
+class LabelScenes(SceneRasters):
+    """Rasters of class codes, given as class indices.
+
+    A pixel without a class of the scheme, without data or outside all files has
+    :data:`~dfc2020_geo.classes.IGNORE_INDEX`.
+    """
+
+    is_image = False
+    _unset = None
+
+    def __init__(
+        self,
+        paths: Paths = 'data',
+        crs: pyproj.CRS | None = None,
+        res: float | tuple[float, float] | None = None,
+        scheme: str = 'dfc2020',
+        legend: Source = 'dfc2020',
+        transforms: Transform | None = None,
+    ) -> None:
+        """Initialize a new LabelScenes instance.
+
+        Args:
+            paths: Files, or folders to search; of several bands the first is read.
+            crs: CRS to read in; by default that of the files, which must be one.
+            res: Pixel size to read in, in units of the CRS; by default that of the
+                first file.
+            scheme: Name of the class scheme.
+            legend: What the codes mean: ``'dfc2020'`` or ``'igbp'``.
+            transforms: A function that takes a sample and returns a changed version.
+
+        Raises:
+            DatasetNotFoundError: If there are no rasters.
+            RuntimeError: If a file cannot be read.
+            ValueError: If *scheme* or *legend* is unknown, or files have several CRS
+                and none is given.
+        """
+        self.scheme = get_scheme(scheme)
+        if legend not in ('dfc2020', 'igbp'):
+            raise ValueError(
+                f"Expected the legend 'dfc2020' or 'igbp', got '{legend}'."
+            )
+        self.legend: Source = legend
+        super().__init__(paths, crs, res, None, transforms)
+
+    def _find_bands(self, raster: DatasetReader) -> list[int]:
+        return [1]
+
+    def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
+        codes = np.nan_to_num(values[0], nan=NODATA_CODE).astype(np.int64)
+        try:
+            indices = self.scheme.encode(codes, self.legend)
+        except ValueError as error:
+            raise RuntimeError(f'{path}: {error} Replace this file.') from None
+        return {'mask': torch.from_numpy(indices).long()}
+
+
+def _normalise(text: str) -> str:
+    """Write the name of a band as in B01, B8A and VV."""
+    name = text.strip().upper()
+    number = re.fullmatch(r'B(?:AND)?[ _]?0*(\d{1,2}A?)', name)
+    return f'B{number[1]:>02}' if number else name
