@@ -134,7 +134,7 @@ def _decoding(scheme: ClassScheme) -> np.ndarray:
 
 
 def _table(entries: dict[int, int]) -> np.ndarray:
-    table = np.full(256, _UNKNOWN, dtype=np.int64)
+    table = np.full(256, _UNKNOWN, dtype=np.int16)
     table[list(entries)] = list(entries.values())
     return table
 
@@ -144,6 +144,10 @@ def _look_up(table: np.ndarray, values: Any, meaning: str) -> Any:
     is_array = isinstance(values, np.ndarray)
     if values.dtype.kind not in 'iu' if is_array else values.is_floating_point():
         raise ValueError(f'Expected {meaning} of an integer type, got {values.dtype}.')
+    if is_array and values.dtype == np.uint8:
+        result = table[values]  # no value is outside of the table
+        if (result != _UNKNOWN).all():
+            return result.astype(np.uint8)
     wide = values.astype(np.int64) if is_array else values.long()
     outside = (wide < 0) | (wide >= len(table))
     entries = table if is_array else wide.new_tensor(table.tolist())

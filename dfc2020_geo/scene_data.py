@@ -12,7 +12,7 @@ from torchgeo.datamodules import BaseDataModule
 
 from .bands import DEFAULT_BANDS
 from .contract import data_contract
-from .scene_tiles import SceneTiles
+from .scene_tiles import ReadAhead, SceneTiles
 from .scenes import ResamplingName, check_values, find_scenes, open_scene
 from .tiling import Blending
 from .transforms import NaN, ScaleBands
@@ -73,7 +73,7 @@ class SceneDataModule(BaseDataModule):
             blending: How they are joined: ``'none'`` cuts in the middle of the
                 overlap, ``'linear'`` and ``'cosine'`` fade over.
             batch_size: Number of tiles in a batch.
-            num_workers: Number of worker processes that read; 0 reads in between.
+            num_workers: Number of processes that read; with 0, a thread reads ahead.
 
         Raises:
             ValueError: If a name is unknown, or numbers make no plan.
@@ -130,11 +130,13 @@ class SceneDataModule(BaseDataModule):
             scenes, **self.tiling, batch_size=self.batch_size
         )
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[Batch] | ReadAhead:
         """Load the tiles that are still to be predicted, in their order."""
         dataset = self._valid_attribute('predict_dataset')
         if self.narrow is not None:
             dataset = self.narrow(dataset)
+        if self.num_workers == 0:
+            return ReadAhead(dataset)
         return DataLoader(
             dataset,
             batch_size=None,
@@ -156,6 +158,9 @@ class SceneDataModule(BaseDataModule):
         """
         assert self.trainer is not None, 'a trainer transfers batches'
         dataset: Any = self.trainer.predict_dataloaders
-        window = self.scale.scale_(batch['window'])
+        window, valid = batch['window'], batch['valid']
+        # A pixel with NaN has no data. Asking another device would have to wait for it.
+        is_finite = valid.device.type == 'cpu' and bool(valid.all())
+        self.scale.scale_(window, is_finite)
         image = dataset.dataset.cut(batch['step'], window)
-        return {'image': image, 'valid': batch['valid'], 'step': batch['step']}
+        return {'image': image, 'valid': valid, 'step': batch['step']}

@@ -1,7 +1,8 @@
 """The tiles of scenes, read in batches that never cross a row of tiles."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Self
@@ -182,3 +183,32 @@ class SceneTiles(Dataset[Batch]):
                 order = torch.from_numpy(pixels).to(tiles.device)
                 tiles = tiles.index_select(axis, order)
         return tiles
+
+
+class ReadAhead:
+    """The batches of :class:`SceneTiles`, each read while the one before is at work.
+
+    A thread reads, so nothing is copied between processes and files stay open.
+    """
+
+    def __init__(self, dataset: SceneTiles) -> None:
+        """Initialize a new ReadAhead instance.
+
+        Args:
+            dataset: What is read, in its order.
+        """
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches in their order."""
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            batch = reader.submit(self.dataset.__getitem__, 0)
+            for index in range(1, len(self)):
+                ahead = reader.submit(self.dataset.__getitem__, index)
+                yield batch.result()
+                batch = ahead
+            yield batch.result()

@@ -118,7 +118,7 @@ class ScaleBands(_SampleOperation):
         known = torch.where(input.isnan(), fill, input)
         return known.clamp(low, high) / span + offset
 
-    def scale_(self, image: Tensor) -> Tensor:
+    def scale_(self, image: Tensor, is_finite: bool = False) -> Tensor:
         """Scale one image in place, with the same result to the last bit.
 
         On a processor it is several times faster, since no block leaves its cache
@@ -126,6 +126,7 @@ class ScaleBands(_SampleOperation):
 
         Args:
             image: Image of shape ``(C, H, W)``, float32.
+            is_finite: Whether it is known to hold no NaN.
 
         Returns:
             The image.

@@ -97,14 +97,15 @@ def stream(folder: Path, task: LandCoverSegmentation) -> np.ndarray | None:
 @torch.inference_mode()
 def naive(folder: Path, task: LandCoverSegmentation) -> None:
     """Read the scene whole, and average logits of its full size."""
-    images = []
-    for name in ('s2', 's1'):
+    image = None
+    for channels, name in ((slice(0, 13), 's2'), (slice(13, 15), 's1')):
         with rasterio.open(folder / f'{name}.tif') as raster:
             profile = raster.profile
-            images.append(raster.read().astype(np.float32))
-    image = torch.from_numpy(np.concatenate(images))
-    del images
-    image = ScaleBands(BANDS)(image[None])[0]
+            if image is None:
+                image = np.empty((15, raster.height, raster.width), np.float32)
+            raster.read(out=image[channels])
+    assert image is not None
+    image = ScaleBands(BANDS).scale_(torch.from_numpy(image))
     rows, columns = (Axis(n, **TILING) for n in image.shape[1:])
     total = torch.zeros(len(task.scheme), *image.shape[1:])
     places = [(i, j) for i in range(len(rows.spans)) for j in range(len(columns.spans))]
