@@ -93,7 +93,11 @@ class SceneDataModule(BaseDataModule):
             'resampling': resampling,
         }
         self.bands = bands
-        self.tiling = {'size': size, 'overlap': overlap, 'blending': blending}
+        self.tiling: dict[str, Any] = {
+            'size': size,
+            'overlap': overlap,
+            'blending': blending,
+        }
         self.contract = data_contract(bands, scheme, nan)
         self.scale = ScaleBands(bands, nan)
         #: Leaves out what need not be predicted; the writer of maps sets it.

@@ -11,15 +11,7 @@ import yaml
 _CONFIG_FLAGS = ('--config', '-c')
 
 #: Groups whose settings may stand in a file of their own.
-_GROUPS = (
-    'data',
-    'model',
-    'trainer',
-    'class_maps',
-    'previews',
-    'scene_maps',
-    'scores',
-)
+_GROUPS = ('data', 'model', 'trainer', 'class_maps', 'previews', 'scene_maps', 'scores')
 
 #: Levels between a class and its arguments that flags may leave out.
 _LEVELS = ('init_args', 'dict_kwargs')

@@ -2,11 +2,17 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from conftest import DATA
+from golden_weights import fill_network
 
 from dfc2020_geo.cli import main
+from dfc2020_geo.models import BaselineUNet
+from dfc2020_geo.synthetic import write_scene
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -39,12 +45,38 @@ def test_targets_are_in_the_makefile(command: str) -> None:
     )
 
 
+_STAGE = '--trainer.accelerator=cpu --data.num_workers=0 '
+
+#: What is added to a command of the README, so that it takes seconds.
 SMALL = {
-    'fit': '--trainer.max_steps=1 --trainer.val_check_interval=1 --data.batch_size=2 '
+    'fit': f'{_STAGE}--trainer.max_steps=1 --trainer.val_check_interval=1 --data.batch_size=2 '
     '--model.weights=null --model.backbone=resnet18 --trainer.limit_val_batches=1',
-    'test': '',
-    'predict': '',
+    'test': _STAGE,
+    'predict': _STAGE,
+    'map': f'{_STAGE}--data.size=64 --data.overlap=16',
+    'import-baseline': '',
+    'export-baseline': '',
 }
+
+
+def _bring_scene(folder: Path) -> None:
+    scene = write_scene(folder / 'scenes', 'one', shape=(70, 90))
+    for source, name in ((scene.s2, 'scene_s2.tif'), (scene.s1, 'scene_s1.tif')):
+        shutil.copy(source, folder / name)
+    (trained,) = folder.glob('runs/unet_s1s2/version_0/checkpoints/last.ckpt')
+    shutil.copy(trained, folder / 'model.ckpt')
+
+
+def _bring_baseline(folder: Path) -> None:
+    (folder / 'model.ckpt').unlink()
+    shutil.copy(DATA / 'args_unet.pkl', folder / 'args.pkl')
+    weights = fill_network(BaselineUNet(12, 9)).state_dict()
+    content = {'model_state_dict': weights, 'step': 5000, 'optimizer_state_dict': {}}
+    torch.save(content, folder / 'checkpoint_step_5000.pth')
+
+
+#: What a reader has before a command.
+BRING = {'map': _bring_scene, 'import-baseline': _bring_baseline}
 
 
 @pytest.mark.slow
@@ -59,8 +91,12 @@ def test_commands_run_one_after_the_other(
             with pytest.raises(SystemExit, match='0'):
                 main(args)
             continue
-        small = '--trainer.accelerator=cpu --data.num_workers=0'
-        main([*args, *small.split(), *SMALL[args[0]].split()])
+        BRING.get(args[0], lambda folder: None)(folder)
+        main([*args, *SMALL[args[0]].split()])
+    assert (folder / 'map.tif').is_file()
+    assert {p.name for p in (folder / 'baseline').iterdir()} == {
+        'args.pkl', 'checkpoint_step_5000.pth'
+    }  # fmt: skip
     assert len(list((folder / 'predictions').glob('*.tif'))) == 3
     assert len(list((folder / 'previews').glob('*.png'))) == 3
 
