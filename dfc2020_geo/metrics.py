@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from .argmax import best_class
 from .classes import IGNORE_INDEX
+from .confusion import NUM_VALUES, count_confusion
 
-#: Values that one byte holds, as those of class indices and the ignored index.
-_NUM_VALUES = 256
+#: Devices that have no double precision, all or some of them.
+_SINGLE = ('mps', 'xpu')
 
 
 class SegmentationScores(Metric):
@@ -26,15 +28,18 @@ class SegmentationScores(Metric):
     (a map without data there), the answer is wrong: it lowers recall, IoU, F1, OA and
     kappa, but no class's precision.
 
+    Counting never waits for an accelerator. Values there that are neither a class nor
+    the ignored index are refused only by :meth:`compute` and :meth:`summary`.
+
     Attributes:
-        confusion: Pixel counts of shape ``(num_classes, num_classes + 1)``, int64;
-            rows are the truth, columns the prediction, the last one no answer.
+        counts: All pixel counts, as :func:`~dfc2020_geo.confusion.count_confusion`
+            returns them; the one state.
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    confusion: Tensor
+    counts: Tensor
 
     def __init__(
         self,
@@ -56,10 +61,10 @@ class SegmentationScores(Metric):
                 is not one label per class.
         """
         super().__init__()
-        if not 0 < num_classes <= ignore_index < _NUM_VALUES:
+        if not 0 < num_classes <= ignore_index < NUM_VALUES:
             raise ValueError(
                 f'Expected an ignore_index from num_classes={num_classes} to '
-                f'{_NUM_VALUES - 1}, got {ignore_index}.'
+                f'{NUM_VALUES - 1}, got {ignore_index}.'
             )
         self.labels = list(map(str, range(num_classes)) if labels is None else labels)
         if len(self.labels) != num_classes:
@@ -67,8 +72,16 @@ class SegmentationScores(Metric):
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.prefix = prefix
-        counts = torch.zeros(num_classes, num_classes + 1, dtype=torch.long)
-        self.add_state('confusion', counts, dist_reduce_fx='sum')
+        counts = torch.zeros(num_classes + 2, num_classes + 2, dtype=torch.long)
+        self.add_state('counts', counts, dist_reduce_fx='sum')
+
+    @property
+    def confusion(self) -> Tensor:
+        """Pixel counts of shape ``(num_classes, num_classes + 1)``, int64.
+
+        Rows are the truth, columns the prediction, the last one no answer.
+        """
+        return self.counts[:-2, :-1]
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
         """Count the pixels of one batch.
@@ -80,8 +93,8 @@ class SegmentationScores(Metric):
                 type.
 
         Raises:
-            ValueError: If shapes do not match or a value is neither a class nor the
-                ignored index.
+            ValueError: If shapes do not match or, on a processor, a value is neither a
+                class nor the ignored index.
         """
         if prediction.is_floating_point():
             if prediction.shape[1:2] != (self.num_classes,):
@@ -89,20 +102,30 @@ class SegmentationScores(Metric):
                     f'Expected logits of shape (B, {self.num_classes}, ...), '
                     f'got {tuple(prediction.shape)}.'
                 )
-            # On a CPU, argmax takes five times as long as max, which also returns
-            # the first of equal values.
-            prediction = prediction.max(dim=1).indices
+            prediction = best_class(prediction, dim=1)
         if prediction.shape != target.shape:
             raise ValueError(
                 f'Expected a prediction of shape {tuple(target.shape)} like the '
                 f'target, got {tuple(prediction.shape)}.'
             )
-        counts = _count_pairs(target, prediction)
-        self._check_values('target', counts.any(dim=1))
-        self._check_values('prediction', counts.any(dim=0))
-        classes = slice(self.num_classes)
-        self.confusion[:, classes] += counts[classes, classes]
-        self.confusion[:, -1] += counts[classes, self.ignore_index]
+        self.counts = self.counts + count_confusion(
+            prediction, target, self.num_classes, self.ignore_index
+        )
+
+    def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Count the pixels of one batch, and compute its scores.
+
+        Args:
+            prediction: As in :meth:`update`.
+            target: As in :meth:`update`.
+
+        Returns:
+            As :meth:`compute` does, for this batch alone, in this process.
+        """
+        # The base class would call compute, which waits for an accelerator.
+        before = self.confusion
+        self.update(prediction, target)
+        return self._score(self.confusion - before)
 
     def compute(self) -> dict[str, Tensor]:
         """Compute the scores.
@@ -110,13 +133,12 @@ class SegmentationScores(Metric):
         Returns:
             Each score of :func:`scores_from_confusion` by its name with the prefix,
             a scalar of float32; NaN where it is not defined.
+
+        Raises:
+            ValueError: If a value was neither a class nor the ignored index.
         """
-        # In double precision, which some accelerators do not have.
-        scores = scores_from_confusion(self.confusion.cpu())
-        return {
-            f'{self.prefix}{name}': score.float().to(self.confusion.device)
-            for name, score in scores.items()
-        }
+        self._check_values()
+        return self._score(self.confusion)
 
     def summary(self) -> dict[str, Any]:
         """Return everything there is to report, in plain types for JSON.
@@ -131,8 +153,12 @@ class SegmentationScores(Metric):
             sum is the pixels without an answer) and ``'pixels'``. Undefined values
             are None: the recall of a class that is not in the truth, the precision
             of one that is never predicted, IoU and F1 of one that is neither.
+
+        Raises:
+            ValueError: If a value was neither a class nor the ignored index.
         """
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            self._check_values()
             confusion = self.confusion.cpu()
         by_class = _class_scores(confusion)
         return {
@@ -148,15 +174,23 @@ class SegmentationScores(Metric):
             'pixels': confusion.sum().item(),
         }
 
-    def _check_values(self, name: str, occurs: Tensor) -> None:
-        """Check that of all values only classes and the ignored index occur."""
-        found = occurs.nonzero().flatten().tolist()
-        wrong = [i for i in found if i >= self.num_classes and i != self.ignore_index]
-        if wrong:
-            raise ValueError(
-                f'Expected a {name} from 0 to {self.num_classes - 1} or '
-                f'{self.ignore_index} (ignored), got {wrong[:10]}.'
-            )
+    def _check_values(self) -> None:
+        """Check that all values were classes or the ignored index."""
+        wrong = self.counts[-1].sum(), self.counts[:, -1].sum()
+        for name, pixels in zip(('target', 'prediction'), wrong, strict=True):
+            if pixels:
+                raise ValueError(
+                    f'Expected a {name} from 0 to {self.num_classes - 1} or '
+                    f'{self.ignore_index} (ignored), got others in {pixels} pixels.'
+                )
+
+    def _score(self, confusion: Tensor) -> dict[str, Tensor]:
+        """Compute the scores of a confusion matrix where it is, if that can be."""
+        known = confusion.cpu() if confusion.device.type in _SINGLE else confusion
+        return {
+            f'{self.prefix}{name}': score.float().to(confusion.device)
+            for name, score in scores_from_confusion(known).items()
+        }
 
 
 def scores_from_confusion(confusion: Tensor) -> dict[str, Tensor]:
@@ -180,16 +214,22 @@ def scores_from_confusion(confusion: Tensor) -> dict[str, Tensor]:
           defined if truth and prediction are one and the same class everywhere.
     """
     by_class = _class_scores(confusion)
-    present = by_class['support'] > 0
+    absent = by_class['support'] == 0
     pixels = by_class['support'].sum()
     agreement = confusion.double().diagonal().sum() / pixels
     chance = (by_class['support'] / pixels * (by_class['predicted'] / pixels)).sum()
+    # No choice of elements by a mask: the host would have to wait for their number.
+    recall, iou, f1 = (
+        by_class[name].masked_fill(absent, math.nan).nanmean()
+        for name in ('recall', 'IoU', 'F1')
+    )
+    all_iou = by_class['IoU'].nan_to_num().mean()
     return {
-        'AA': by_class['recall'][present].mean(),
-        'mIoU': by_class['IoU'][present].mean(),
-        'mIoU_all': by_class['IoU'].nan_to_num().mean().where(pixels > 0, torch.nan),
+        'AA': recall,
+        'mIoU': iou,
+        'mIoU_all': all_iou.masked_fill(pixels == 0, math.nan),
         'OA': agreement,
-        'F1': by_class['F1'][present].mean(),
+        'F1': f1,
         'kappa': (agreement - chance) / (1 - chance),
     }
 
@@ -219,29 +259,3 @@ def _class_row(by_class: dict[str, Tensor], index: int) -> dict[str, Any]:
 
 def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _count_pairs(target: Tensor, prediction: Tensor) -> Tensor:
-    """Count how often each pair of values occurs, shape ``(256, 256)``.
-
-    Counting whole bytes makes the search for wrong values free: a look at 65 536
-    counts instead of at every pixel. int32 keys are twice as fast as int64 ones.
-    """
-    key = _bytes('target', target).int().mul_(_NUM_VALUES)
-    key += _bytes('prediction', prediction)
-    counts = torch.bincount(key.flatten(), minlength=_NUM_VALUES**2)
-    return counts.view(_NUM_VALUES, _NUM_VALUES)
-
-
-def _bytes(name: str, values: Tensor) -> Tensor:
-    """Turn integers into uint8, if they fit."""
-    if values.dtype == torch.uint8 or not values.numel():
-        return values.byte()
-    if values.is_floating_point() or values.is_complex():
-        raise ValueError(f'Expected a {name} of an integer type, got {values.dtype}.')
-    values = values.long()  # not every integer type has all operations
-    low, high = torch.stack(values.aminmax()).tolist()
-    if low < 0 or high >= _NUM_VALUES:
-        wrong = low if low < 0 else high
-        raise ValueError(f'Expected a {name} from 0 to {_NUM_VALUES - 1}, got {wrong}.')
-    return values.byte()

@@ -5,9 +5,6 @@ from torch import Tensor
 
 from .tiling import Axis, Span
 
-#: Rows that are looked at in one go, few enough to stay in the processor's cache.
-_BLOCK = 8
-
 
 class Strip:
     """The rows of a scene that tiles are still being added to.
@@ -102,27 +99,3 @@ class Strip:
 
     def _rows(self, buffer: Tensor, rows: Span) -> Tensor:
         return buffer[..., rows.start - self.start : rows.stop - self.start, :]
-
-
-def best_class(scores: Tensor) -> Tensor:
-    """Find the class of the highest score; the first of equal ones.
-
-    Several times faster on a processor than :func:`torch.argmax`, which goes through
-    memory pixel by pixel.
-
-    Args:
-        scores: Scores of shape ``(num_classes, H, W)``.
-
-    Returns:
-        Indices of shape ``(H, W)``, uint8.
-    """
-    classes = torch.zeros(scores.shape[1:], dtype=torch.uint8)
-    for start in range(0, scores.shape[1], _BLOCK):
-        block = scores[:, start : start + _BLOCK]
-        index, best = classes[start : start + _BLOCK], block[0].clone()
-        higher = torch.empty_like(index, dtype=torch.bool)
-        for i in range(1, len(block)):
-            torch.gt(block[i], best, out=higher)
-            torch.maximum(index, higher.view(torch.uint8) * i, out=index)
-            torch.maximum(best, block[i], out=best)
-    return classes

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
+from .argmax import best_class
 from .bands import DEFAULT_BANDS
 from .checkpointing import ContractInCheckpoint
 from .classes import IGNORE_INDEX, get_scheme
@@ -351,7 +352,7 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
         if self.return_logits:
             return self._predict_logits(batch['image'])
         logits = self(batch['image'])
-        prediction = logits.max(dim=1).indices.byte()
+        prediction = best_class(logits, dim=1)
         probabilities = None
         if self.return_probabilities:
             probabilities = logits.float().softmax(dim=1)

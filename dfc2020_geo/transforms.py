@@ -221,7 +221,8 @@ class RandomD4(GeometricAugmentationBase2D):
         for source, target, symmetry in zip(
             input, output, params['symmetry'].tolist(), strict=True
         ):
-            target.copy_(_apply_symmetry(source, *symmetry))
+            for plane, place in zip(source, target, strict=True):
+                _apply_symmetry(plane, place, *symmetry)
         return output
 
     def compute_transformation(
@@ -241,8 +242,11 @@ class RandomD4(GeometricAugmentationBase2D):
 
 
 def _apply_symmetry(
-    image: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
-) -> Tensor:
-    """Transpose, then flip, the last two axes of an image."""
+    plane: Tensor, place: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
+) -> None:
+    """Transpose, then flip, a plane, into its place."""
+    if transpose:  # Flipping first is faster: before it, rows are what columns become.
+        flip_rows, flip_columns = flip_columns, flip_rows
     axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
-    return (image.mT if transpose else image).flip(axes)
+    plane = plane.flip(axes) if axes else plane
+    place.copy_(plane.mT if transpose else plane)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .argmax import best_class
+
 Network = Callable[[Tensor], Tensor]
 
 
@@ -32,11 +34,11 @@ def vote(
         for turn, flip in views:
             logits = _turn_back(network(_turn(images, turn, flip)), turn, flip)
             probabilities = logits.float().softmax(dim=1)
-            classes.append(probabilities.max(dim=1).indices.byte())
+            classes.append(best_class(probabilities, dim=1))
             total = probabilities if total is None else total.add_(probabilities)
     assert total is not None, 'there is a network'
     mean = total.div_(len(classes))
-    elected = mean.max(dim=1).indices.byte()
+    elected = best_class(mean, dim=1)
     against = torch.stack([(choice != elected).float() for choice in classes])
     # The smallest positive number keeps the logarithm of 0 finite.
     return mean.clamp_(min=torch.finfo(mean.dtype).tiny).log_(), against.mean(dim=0)

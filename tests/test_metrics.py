@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,37 @@ def test_logits_count_like_their_largest_class() -> None:
 
 
 @pytest.mark.parametrize(
+    'change',
+    [
+        lambda logits: logits,
+        lambda logits: logits.to(memory_format=torch.channels_last),
+        lambda logits: logits.mT.contiguous().mT,
+        lambda logits: logits[..., :50, :],
+        lambda logits: logits.bfloat16(),
+        lambda logits: logits.half(),
+        lambda logits: logits.requires_grad_(),
+    ],
+    ids=['as is', 'channels last', 'turned', 'a part', 'bf16', 'half', 'with grad'],
+)
+def test_counts_of_logits_are_those_of_scikit_learn(
+    change: Callable[[Tensor], Tensor],
+) -> None:
+    # Numbers that half precision holds, some of them equal; class 4 is never true.
+    generator = torch.Generator().manual_seed(2)
+    logits = change(torch.randint(-20, 20, (3, 6, 70, 90), generator=generator) / 4)
+    truth = torch.tensor([0, 1, 2, 3, 5, IGNORE_INDEX])
+    target = truth[torch.randint(6, logits[:, 0].shape, generator=generator)]
+    answers = logits.detach().double().numpy().argmax(axis=1)
+    valid = target.numpy() != IGNORE_INDEX
+    expected = sklearn_metrics.confusion_matrix(
+        target.numpy()[valid], answers[valid], labels=range(6)
+    )
+    confusion = score(logits, target.byte(), 6).confusion
+    assert np.array_equal(confusion[:, :6], expected)
+    assert confusion[:, 6].sum() == 0
+
+
+@pytest.mark.parametrize(
     'dtype', [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32]
 )
 def test_any_integer_type_counts_alike(dtype: torch.dtype) -> None:
@@ -230,7 +262,7 @@ def test_processes_together_score_like_one() -> None:
     alone = here.summary()
     # As torch.distributed would: every process gets the counts of all.
     here.distributed_available_fn = lambda: True
-    here.dist_sync_fn = lambda counts, group: [counts, there.confusion]
+    here.dist_sync_fn = lambda counts, group: [counts, there.counts]
     whole = score(prediction, target, 5)
     assert here.summary() == whole.summary() != alone
     assert here.compute() == whole.compute()
@@ -246,6 +278,27 @@ def test_forward_returns_the_batch_and_keeps_the_whole() -> None:
     assert list(scores.compute()) == [f'val_{name}' for name in NAMES]
     scores.reset()
     assert scores.confusion.sum() == 0
+
+
+def test_forward_takes_what_update_takes_and_counts_it_once() -> None:
+    prediction, target = map(torch.from_numpy, random_maps(5, [0, 1, 2, 4], [0, 1, 3]))
+    scores, updated = SegmentationScores(5), SegmentationScores(5)
+    for one in (scores, updated):
+        one.update(prediction[:1], target[:1])
+    batch = scores(prediction=prediction[1:], target=target[1:])
+    updated.update(prediction[1:], target[1:])
+    assert torch.equal(scores.counts, updated.counts)
+    assert scores.update_count == 2
+    assert batch == score(prediction[1:], target[1:], 5).compute() != scores.compute()
+
+
+def test_counts_made_in_inference_mode_can_be_added_to() -> None:
+    ones, scores = torch.ones(3, dtype=torch.long), SegmentationScores(2)
+    with torch.inference_mode():
+        scores(ones, ones)
+    scores.update(ones, ones)
+    assert scores.compute()['OA'] == 1
+    assert scores.confusion.sum() == 6
 
 
 def test_half_precision_does_not_touch_the_counts() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dfc2020_geo.strips import Strip, best_class
+from dfc2020_geo.strips import Strip
 from dfc2020_geo.tiling import Axis, Span
 
 
@@ -89,12 +89,3 @@ def test_going_on_at_any_row_gives_the_very_same_bits(
     rest, rest_valid = _stream(*scene, tiles, first)
     assert torch.equal(rest, whole[:, done:])
     assert torch.equal(rest_valid, whole_valid[done:])
-
-
-@given(st.integers(1, 5), st.integers(1, 20), st.integers(1, 9))
-@settings(deadline=None)
-def test_the_best_class_is_the_first_of_the_highest(
-    num_classes: int, height: int, width: int
-) -> None:
-    scores = torch.randint(4, (num_classes, height, width)).float()
-    assert (best_class(scores).numpy() == scores.numpy().argmax(0)).all()
