@@ -16,7 +16,8 @@ from .classes import IGNORE_INDEX
 from .contract import data_contract
 from .datasets import PatchDataset, PatchesNotFoundError
 from .preparation import PrepareBatch
-from .sampling import ResumableLoader, ResumableSampler
+from .resuming import ResumableDataModule
+from .sampling import ResumableSampler
 from .sets import SETS
 from .transforms import NaN, valid_pixels, value_ranges
 
@@ -30,7 +31,7 @@ _SPLITS = {
 }
 
 
-class LandCoverDataModule(NonGeoDataModule):
+class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
     """Train, validate, test and predict on named sets of Sentinel patches.
 
     Images leave the datasets in file units; on the device they are scaled to
@@ -117,9 +118,6 @@ class LandCoverDataModule(NonGeoDataModule):
         self.aug = PrepareBatch(bands, nan)
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
         self.collate_fn = _collate
-        #: The order of training, once its loader is made.
-        self.train_sampler: ResumableSampler | None = None
-        self._order: dict[str, int] = {}
         #: Leaves out what need not be predicted; writers of predictions set it.
         self.narrow: Callable[[PatchDataset], PatchDataset] | None = None
 
@@ -139,7 +137,7 @@ class LandCoverDataModule(NonGeoDataModule):
                 raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")
             setattr(self, f'{split}_dataset', self._build(split, name))
             if split == 'train':
-                self.train_sampler, self._order = None, {}
+                self.forget_order()
 
     def _build(self, split: str, name: str) -> PatchDataset:
         chosen = SETS[name]
@@ -164,69 +162,21 @@ class LandCoverDataModule(NonGeoDataModule):
             ) from error
 
     def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
-        """Load each patch of a set once an epoch, but for a remainder of one.
+        """Load each patch of a set once an epoch.
 
-        A batch of one patch cannot be normalised by networks that pool to one pixel.
         In evaluation by several processes, the set is filled up to equal shares with
         patches whose pixels are all ignored, so none is scored twice.
         """
         dataset = self._valid_attribute(f'{split}_dataset', 'dataset')
+        if split == 'train':
+            sampler = ResumableSampler(dataset, self.batch_size, self.trainer)
+            return self.load_training(sampler)
         if split == 'predict' and self.narrow is not None:
             dataset = self.narrow(dataset)
         num_processes = self.trainer.world_size if self.trainer else 1
         if split in ('val', 'test') and len(dataset) % num_processes:
             dataset = _FilledUp(dataset, num_processes)
-        share = -(-len(dataset) // num_processes)
-        remainder_of_one = share > self.batch_size and share % self.batch_size == 1
-        loader, sampler = DataLoader, None
-        if split == 'train':
-            loader, sampler = ResumableLoader, self._make_sampler(dataset)
-        return loader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=self.collate_fn,
-            drop_last=split == 'train' and remainder_of_one,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
-
-    def _make_sampler(self, dataset: Dataset[Sample]) -> ResumableSampler:
-        order = self.state_dict()
-        sampler = ResumableSampler(dataset, self.batch_size, self.trainer)
-        if order:
-            sampler.load_state_dict(order)
-        self.train_sampler = sampler
-        return sampler
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the order of training stands, for the checkpoint."""
-        return self.train_sampler.state_dict() if self.train_sampler else self._order
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the order of a training that was stopped.
-
-        Args:
-            state_dict: What :meth:`state_dict` returned there.
-        """
-        self._order = state_dict
-        if self.train_sampler:
-            self.train_sampler.load_state_dict(state_dict)
-
-    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
-        """Seed what is drawn for a batch of training, such that it can be resumed.
-
-        Args:
-            batch: A batch as it was loaded.
-            dataloader_idx: Position of the batch's dataloader.
-
-        Returns:
-            The batch as it is.
-        """
-        if self.train_sampler and self.trainer and self.trainer.training:
-            self.train_sampler.seed_batch()
-        return batch
+        return self.load_whole(dataset)
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Scale and augment a batch on its device, and mark pixels without data.

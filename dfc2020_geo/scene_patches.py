@@ -5,27 +5,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchgeo.datasets.utils import Sample
 
-from .bands import select_bands
 from .classes import IGNORE_INDEX, ClassScheme
 from .datasets import JoinedScenes
-from .previews import plot_patch, render_image
+from .datasets.plotting import DrawsSamples
 from .sampling import ResumableSampler
 from .scene_windows import Window, draw_windows, grid_windows
 from .tiling import Span
 
 
-class ScenePatches(Dataset[Sample]):
+class ScenePatches(DrawsSamples, Dataset[Sample]):
     """Patches of scenes, all of one size; none leaves its scene.
 
     Attributes:
         scenes: The scenes, each in its own CRS and on its own pixels.
         size: Height and width of a patch in pixels.
         scheme: The classes of masks.
+        bands: Names of the channels.
     """
 
     def __init__(
@@ -39,6 +38,7 @@ class ScenePatches(Dataset[Sample]):
             scheme: The classes of masks.
         """
         self.scenes, self.size, self.scheme = list(scenes), size, scheme
+        self.bands = self.scenes[0].bands
 
     def read(self, window: Window) -> Sample:
         """Read a patch.
@@ -79,36 +79,6 @@ class ScenePatches(Dataset[Sample]):
             padding = (0, missing[1], 0, missing[0])
             mask = torch.nn.functional.pad(mask, padding, value=IGNORE_INDEX)
         return {'image': image, 'mask': mask}
-
-    def plot(
-        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
-    ) -> Figure:
-        """Plot a sample, its mask and its prediction with one colour scale and legend.
-
-        Args:
-            sample: A sample of these patches, perhaps with a 'prediction' of shape
-                ``(H, W)`` in class indices.
-            show_titles: Whether each panel has its title.
-            suptitle: Title of the whole figure.
-
-        Returns:
-            The figure.
-
-        Raises:
-            RGBBandsMissingError: If neither the bands of a picture are there nor VV
-                and VH.
-        """
-        return plot_patch(
-            render_image(sample['image'].float(), select_bands(self.scenes[0].bands)),
-            {
-                key.capitalize(): sample[key].cpu().numpy()
-                for key in ('mask', 'prediction')
-                if key in sample
-            },
-            self.scheme,
-            show_titles,
-            suptitle,
-        )
 
 
 class GriddedPatches(ScenePatches):

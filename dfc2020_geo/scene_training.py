@@ -3,9 +3,8 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
@@ -16,17 +15,18 @@ from .classes import Source, get_scheme
 from .contract import data_contract
 from .datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from .preparation import PrepareBatch
-from .sampling import ResumableLoader
+from .resuming import ResumableDataModule
 from .scene_patches import GriddedPatches, RandomPatches, WindowSampler
 from .transforms import NaN, value_ranges
 
 Sample = dict[str, Tensor]
-Paths = Path | str | Sequence[Path | str] | None
+# A Path would lose a slash of GDAL's virtual paths.
+Paths = str | Path | Sequence[str | Path] | None
 
 _SPLITS = {'fit': ('train', 'val'), 'validate': ('val',), 'test': ('test',)}
 
 
-class SceneTrainingDataModule(GeoDataModule):
+class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
     """Train, validate and test on scenes of any size, with rasters of labels.
 
     Training draws patches at random, anew in each epoch. Validation and test cut each
@@ -127,9 +127,6 @@ class SceneTrainingDataModule(GeoDataModule):
         self.mean, self.std = low, high - low
         self.aug = PrepareBatch(bands, nan)
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
-        #: The order of training, once its loader is made.
-        self.train_order: WindowSampler | None = None
-        self._resumed: dict[str, int] = {}
 
     def setup(self, stage: str) -> None:
         """Open the scenes of a stage.
@@ -138,7 +135,7 @@ class SceneTrainingDataModule(GeoDataModule):
             stage: ``'fit'``, ``'validate'`` or ``'test'``.
 
         Raises:
-            DatasetNotFoundError: If there are no files of a kind.
+            FileNotFoundError: If there are no files of a kind.
             ValueError: If a scene lacks images or labels, or *stage* is another.
         """
         stage = str(getattr(stage, 'value', stage))
@@ -152,7 +149,7 @@ class SceneTrainingDataModule(GeoDataModule):
             scenes = self._open(split)
             if split == 'train':
                 self.train_dataset = RandomPatches(scenes, size, scheme, self.length)
-                self.train_order, self._resumed = None, {}
+                self.forget_order()
             else:
                 patches = GriddedPatches(scenes, size, scheme, self.overlap)
                 patches.fill_up(self.trainer.world_size if self.trainer else 1)
@@ -179,63 +176,11 @@ class SceneTrainingDataModule(GeoDataModule):
         return paths
 
     def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
-        """Load each patch once an epoch, but for a remainder of one in training.
-
-        A batch of one patch cannot be normalised by networks that pool to one pixel.
-        """
-        dataset: Any = self._valid_attribute(f'{split}_dataset')
-        loader, sampler, drop_last = DataLoader, None, False
+        patches = self._valid_attribute(f'{split}_dataset')
         if split == 'train':
-            num_processes = self.trainer.world_size if self.trainer else 1
-            share = -(-len(dataset) // num_processes)
-            drop_last = share > self.batch_size and share % self.batch_size == 1
-            loader, sampler = ResumableLoader, self._make_sampler(dataset)
-        return loader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=self.collate_fn,
-            drop_last=drop_last,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
-
-    def _make_sampler(self, patches: RandomPatches) -> WindowSampler:
-        order = self.state_dict()
-        sampler = WindowSampler(patches, self.batch_size, self.trainer)
-        if order:
-            sampler.load_state_dict(order)
-        self.train_order = sampler
-        return sampler
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the order of training stands, for the checkpoint."""
-        return self.train_order.state_dict() if self.train_order else self._resumed
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the order of a training that was stopped.
-
-        Args:
-            state_dict: What :meth:`state_dict` returned there.
-        """
-        self._resumed = state_dict
-        if self.train_order:
-            self.train_order.load_state_dict(state_dict)
-
-    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
-        """Seed what is drawn for a batch of training, such that it can be resumed.
-
-        Args:
-            batch: A batch as it was loaded.
-            dataloader_idx: Position of the batch's dataloader.
-
-        Returns:
-            The batch as it is.
-        """
-        if self.train_order and self.trainer and self.trainer.training:
-            self.train_order.seed_batch()
-        return batch
+            sampler = WindowSampler(patches, self.batch_size, self.trainer)
+            return self.load_training(sampler)
+        return self.load_whole(patches)
 
 
 def _check_numbers(

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer, seed_everything
 from scene_rasters import Place, codes, s1_image, s2_image, write
 from sklearn.metrics import confusion_matrix, recall_score
@@ -289,6 +291,20 @@ def test_what_is_missing_is_named_with_its_flag(root: Path) -> None:
     with pytest.raises(ValueError, match=r'stages .* got predict; map scenes with'):
         _datamodule(root).setup('predict')
     _datamodule(root, test_s1=None, bands=['s2']).setup('test')
+
+
+def test_paths_inside_an_archive_keep_their_slashes(root: Path, tmp_path: Path) -> None:
+    archive = tmp_path / 'scenes.zip'
+    with zipfile.ZipFile(archive, 'w') as file:
+        file.write(root / 's2' / 'a.tif', 's2/a.tif')
+    parser = ArgumentParser()
+    parser.add_class_arguments(SceneTrainingDataModule, 'data')
+    given = parser.parse_args([f'--data.test_s2=/vsizip/{archive}/s2']).data.test_s2
+    data = _datamodule(root, bands=['s2-10m'], test_s2=given)
+    data.setup('test')
+    assert isinstance(data.test_dataset, GriddedPatches)
+    [scene] = data.test_dataset.scenes
+    assert scene.pixels.height == PLACES['a'].height
 
 
 def _write_torchgeos(folder: Path, place: Place) -> None:

@@ -12,10 +12,11 @@ from ..bands import BANDS, Sensor
 from ..classes import IGNORE_INDEX
 from ..rasters import open_raster
 from ..transforms import valid_pixels
+from .plotting import DrawsSamples
 from .warping import Pixels, is_north_up
 
 
-class JoinedScenes(IntersectionDataset):
+class JoinedScenes(DrawsSamples, IntersectionDataset):
     """Images of one or more sensors, and perhaps labels, of the same place.
 
     A sample has an 'image' with its channels in the order of
@@ -41,8 +42,8 @@ class JoinedScenes(IntersectionDataset):
         Raises:
             RuntimeError: If they have no place in common.
             TypeError: If one of them is not geospatial.
-            ValueError: If one names no bands, a band is in two of them, or the first
-                one is turned against its CRS.
+            ValueError: If one names no bands, a band is in two of them, several hold
+                labels, or the first one is turned against its CRS.
         """
         super().__init__(dataset1, dataset2, spatial_only=True)
         self.leaves = [leaf for d in (dataset1, dataset2) for leaf in _leaves(d)]
@@ -51,6 +52,12 @@ class JoinedScenes(IntersectionDataset):
             raise ValueError(f'Expected bands of {tuple(BANDS)}, got {unknown}.')
         if len({*names}) < len(names):
             raise ValueError(f'Expected each band once, got {names}.')
+        labels = [leaf for leaf in self.leaves if not _bands(leaf)]
+        if len(labels) > 1:
+            raise ValueError(
+                f'Expected labels once, got {len(labels)} datasets of them.'
+            )
+        self.scheme = getattr([*labels, self][0], 'scheme', self.scheme)
         self.bands = tuple(name for name in BANDS if name in names)
         self._order = [names.index(name) for name in self.bands]
         self.pixels = _find_pixels(self.leaves[0])
@@ -77,22 +84,19 @@ class JoinedScenes(IntersectionDataset):
             IndexError: If no dataset has anything there.
         """
         x, y = self._snap(index)
-        samples = [self._read(leaf, x, y) for leaf in self.leaves]
-        found = [sample for sample in samples if sample]
-        if not found:
+        samples = [_read(leaf, x, y) for leaf in self.leaves]
+        if not any(samples):
             raise IndexError(f'Expected a place in {self.bounds}, got {index}.')
-        sample = dict(found[0])
+        sample = dict(next(filter(None, samples)))
         shape = tuple(round((s.stop - s.start) / s.step) for s in (y, x))
         images, valid = [], torch.ones(shape, dtype=torch.bool)
         for leaf, read in zip(self.leaves, samples, strict=True):
-            if count := len(_bands(leaf)):
-                image = read.get('image', torch.full((count, *shape), torch.nan))
-                images.append(image)
-                for channels in _by_sensor(image, _bands(leaf)):
+            if names := _bands(leaf):
+                images.append(_image(read, names, shape))
+                for channels in _by_sensor(images[-1], names):
                     valid &= valid_pixels(channels[None])[0]
             else:
-                empty = torch.full(shape, IGNORE_INDEX)
-                sample['mask'] = read.get('mask', empty)
+                sample['mask'] = read.get('mask', torch.full(shape, IGNORE_INDEX))
         if images:
             sample['image'] = torch.cat(images)[self._order]
         if 'mask' in sample:
@@ -109,12 +113,6 @@ class JoinedScenes(IntersectionDataset):
             slice(c + left * x.step, c + (left + width) * x.step, x.step),
             slice(f - (top + height) * y.step, f - top * y.step, y.step),
         )
-
-    def _read(self, leaf: GeoDataset, x: slice, y: slice) -> Sample:
-        try:
-            return leaf[x, y]
-        except IndexError:
-            return {}  # it has nothing there
 
 
 def _leaves(dataset: Any) -> list[Any]:
@@ -133,6 +131,23 @@ def _bands(leaf: Any) -> tuple[str, ...]:
         f'Expected images whose bands are named, got {type(leaf).__name__} without '
         'bands.'
     )
+
+
+def _read(leaf: GeoDataset, x: slice, y: slice) -> Sample:
+    try:
+        return leaf[x, y]
+    except IndexError:
+        return {}  # it has nothing there
+
+
+def _image(read: Sample, names: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
+    image = read.get('image', torch.full((len(names), *shape), torch.nan))
+    if len(image) != len(names):
+        raise ValueError(
+            f'Expected a channel for each of {names}, got {len(image)}; transform '
+            'samples after they are joined.'
+        )
+    return image
 
 
 def _by_sensor(image: Tensor, names: tuple[str, ...]) -> list[Tensor]:

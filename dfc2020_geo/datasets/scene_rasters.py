@@ -17,6 +17,7 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ..rasters import open_raster
 from .joined import JoinedScenes
+from .plotting import DrawsSamples
 from .warping import Pixels, is_north_up, read_pixels
 
 Transform = Callable[[Sample], Sample]
@@ -26,7 +27,7 @@ Paths = Path | str | Iterable[Path | str]
 _RASTERS = ('.tif', '.tiff', '.jp2', '.vrt')
 
 
-class SceneRasters(RasterDataset):
+class SceneRasters(DrawsSamples, RasterDataset):
     """Rasters that keep their grid: read as stored, resampled only where they must be.
 
     torchgeo's own would warp files of several CRS to that of the first, move those
@@ -55,12 +56,12 @@ class SceneRasters(RasterDataset):
             transforms: A function that takes a sample and returns a changed version.
 
         Raises:
-            DatasetNotFoundError: If there are no rasters.
+            FileNotFoundError: If a path does not exist, or there are no rasters.
             RuntimeError: If a file cannot be read or has other bands.
             ValueError: If files have several CRS and none is given.
         """
         named = [paths] if isinstance(paths, str | Path) else paths
-        self.paths = self._named = [_expand(path) for path in named]
+        self.paths = self._named = [_locate(path) for path in named]
         if not self.files:
             raise DatasetNotFoundError(self)
         found = {path: self._check(path) for path in self.files}
@@ -86,6 +87,11 @@ class SceneRasters(RasterDataset):
                 raise RuntimeError(
                     f'Expected a georeferenced raster, got {path} without a CRS or '
                     'transform; georeference it first.'
+                )
+            if others := {t for t in raster.dtypes if np.dtype(t).kind not in 'iuf'}:
+                raise RuntimeError(
+                    f'Expected real numbers, got {others} in {path}; for Sentinel-1 '
+                    'take sigma nought in dB, not single-look complex.'
                 )
             self._find_bands(raster)
             return raster.crs
@@ -169,8 +175,16 @@ class SceneRasters(RasterDataset):
         return JoinedScenes(self, other)
 
 
-def _expand(path: Path | str) -> Path | str:
-    return path if str(path).startswith('/vsi') else Path(path).expanduser()
+def _locate(path: Path | str) -> Path | str:
+    if str(path).startswith('/vsi'):
+        return path
+    local = Path(path).expanduser()
+    if not local.exists():
+        raise FileNotFoundError(
+            f'Expected a file or folder of rasters, got nothing at {path}; correct its '
+            'name, or leave it out.'
+        )
+    return local
 
 
 def _require_one_crs(found: dict[str, CRS]) -> None:

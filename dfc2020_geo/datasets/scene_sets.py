@@ -1,17 +1,20 @@
 """Scenes by their files: the images and labels that lie where an image lies."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyproj
-from geopandas import GeoDataFrame
-from torchgeo.datasets import RasterDataset
+import shapely
+from geopandas import GeoDataFrame, GeoSeries
+from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 from torchgeo.datasets.utils import Sample
 
 from ..bands import Sensor, select_bands
 from ..classes import Source
+from ..rasters import open_raster
 from ..transforms import valid_pixels
 from .index import name_some, patch_name
 from .joined import JoinedScenes
@@ -19,7 +22,7 @@ from .scene_rasters import Paths
 from .scenes import LabelScenes
 
 #: A class of torchgeo's kind, with its arguments but for paths, crs and res.
-Open = Callable[..., RasterDataset]
+Open = partial[RasterDataset]
 
 #: What images and labels are called in messages and in the names of files.
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -33,6 +36,12 @@ _WGS84 = pyproj.CRS.from_epsg(4326)
 
 #: Files of one kind cover one another by less than this share, or are alternatives.
 _MOST_OVERLAP = 0.5
+
+#: Share of a scene below which a file cannot be the alternative of another.
+_SLIVER = 0.01
+
+#: Pieces that the edge of a file is cut into, since it is bent in another CRS.
+_PIECES = 32
 
 
 class AddOffset:
@@ -79,7 +88,7 @@ def open_scenes(
         The scenes, sorted by file.
 
     Raises:
-        DatasetNotFoundError: If there are no files of a kind.
+        FileNotFoundError: If a path does not exist, or there are no files of a kind.
         ValueError: If a sensor that is read is not in *images*, or a scene has no
             images or labels of a kind, or alternatives.
     """
@@ -92,15 +101,29 @@ def open_scenes(
         dataset, paths = images[sensor]
         moved = AddOffset(s2_offset) if sensor == 's2' and s2_offset else None
         openers[sensor] = partial(dataset, bands=names, transforms=moved)
-        indexes[sensor] = openers[sensor](paths, crs=_WGS84).index
+        indexes[sensor] = _index(sensor, openers[sensor], paths)
     openers['labels'] = partial(LabelScenes, scheme=scheme, legend=legend)
-    indexes['labels'] = openers['labels'](labels, crs=_WGS84).index
+    indexes['labels'] = _index('labels', openers['labels'], labels)
     first = next(iter(openers))
     places = indexes.pop(first)
     return [
-        _open_scene(first, path, place, openers, indexes)
-        for path, place in zip(places.filepath, places.geometry, strict=True)
+        _open_scene(first, path, box, openers, indexes)
+        for path, box in zip(places.filepath, places.geometry, strict=True)
     ]
+
+
+def _index(kind: str, opener: Open, paths: Paths) -> GeoDataFrame:
+    """Find where the files of a kind lie."""
+    try:
+        return opener(paths, crs=_WGS84).index
+    except DatasetNotFoundError as error:
+        named = [paths] if isinstance(paths, str | Path) else paths
+        reader: Any = opener.func
+        raise FileNotFoundError(
+            f'Expected rasters of {kind} for {reader.__name__} in '
+            f'{", ".join(map(str, named))}, got none; name files, folders that hold '
+            'them, or another class.'
+        ) from error
 
 
 def _by_sensor(bands: Sequence[str] | str) -> dict[Sensor, list[str]]:
@@ -113,51 +136,58 @@ def _by_sensor(bands: Sequence[str] | str) -> dict[Sensor, list[str]]:
 def _open_scene(
     first: str,
     path: str,
-    place: Any,
+    box: Any,
     openers: dict[str, Open],
     indexes: dict[str, GeoDataFrame],
 ) -> JoinedScenes:
     scene: Any = openers[first]([path])
-    crs, res = scene.crs, scene.res
+    kinds, place = [first], _outline(path, scene.crs)
     for kind, index in indexes.items():
-        candidates = index[index.intersects(place)]
-        files = _choose(path, first, kind, candidates.clip(place))
-        try:
-            other = openers[kind](files, crs=crs, res=res)
-            scene = JoinedScenes(scene, other)
-        except RuntimeError as error:
-            if 'no spatial intersection' not in str(error):
-                raise
-            raise _nothing_there(path, kind) from error
+        shares = _shares(index.filepath[index.intersects(box)], place, scene)
+        if not shares:
+            raise ValueError(
+                f'Expected {kind} where {" and ".join(kinds)} of {path} lie, got none '
+                'there; add them, or leave this scene out.'
+            )
+        files = _choose(path, first, kind, shares)
+        other = openers[kind](files, crs=scene.crs, res=scene.res)
+        scene = JoinedScenes(scene, other)
+        kinds, place = [*kinds, kind], shapely.union_all([shares[f] for f in files])
     return scene
 
 
-def _choose(path: str, first: str, kind: str, candidates: GeoDataFrame) -> list[str]:
-    """Choose the files of a kind that belong to a scene."""
-    if candidates.empty:
-        raise _nothing_there(path, kind)
-    files = sorted(candidates.filepath)
+def _shares(files: Iterable[str], place: Any, scene: JoinedScenes) -> dict[str, Any]:
+    """Find what files cover of a place, if it is more than a pixel."""
+    shares = {file: _outline(file, scene.crs) & place for file in sorted(files)}
+    least = math.prod(scene.res)
+    return {file: share for file, share in shares.items() if share.area > least}
+
+
+def _outline(path: str, crs: pyproj.CRS) -> Any:
+    """Draw the outline of a file in a CRS."""
+    with open_raster(path) as raster:
+        corners = [(0, 0), (raster.width, 0), raster.shape[::-1], (0, raster.height)]
+        outline = shapely.Polygon([raster.transform @ corner for corner in corners])
+        outline = outline.segmentize(outline.length / _PIECES)
+        return GeoSeries([outline], crs=raster.crs).to_crs(crs).iloc[0]
+
+
+def _choose(path: str, first: str, kind: str, shares: Mapping[str, Any]) -> list[str]:
+    """Choose the files of a kind that belong to a scene, by what they cover of it."""
     names = _names(path, first)
-    if same := [file for file in files if names & _names(file, kind)]:
+    if same := [file for file in shares if names & _names(file, kind)]:
         return same
-    areas = [outline.area for outline in candidates.geometry]
-    overlap = sum(areas) - candidates.geometry.union_all().area
-    if overlap > _MOST_OVERLAP * min(areas):
+    whole = shapely.union_all([*shares.values()]).area
+    areas = [share.area for share in shares.values() if share.area > _SLIVER * whole]
+    if sum(areas) - whole > _MOST_OVERLAP * min(areas, default=0):
         raise ValueError(
             f'Expected one file of {kind} for each place in {path}, got '
-            f'{name_some(files)}; name the one that belongs to it alike, with _{kind}_ '
-            f'in place of _{first}_, or leave the others out.'
+            f'{name_some([*shares])}; name the one that belongs to it alike, with '
+            f'_{kind}_ in place of _{first}_, or leave the others out.'
         )
-    return files
+    return [*shares]
 
 
 def _names(path: str, kind: str) -> set[str]:
     """Return what a file's name may be in Sentinel-2."""
     return {patch_name(Path(path).stem, token) for token in _KINDS[kind]}
-
-
-def _nothing_there(path: str, kind: str) -> ValueError:
-    return ValueError(
-        f'Expected {kind} where {path} lies, got none there; add them, or leave this '
-        'scene out.'
-    )

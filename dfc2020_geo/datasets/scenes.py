@@ -4,7 +4,6 @@
 which torchgeo's samplers draw.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -15,6 +14,7 @@ from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from torch import Tensor
 
+from ..band_naming import name_bands
 from ..bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
 from ..classes import NODATA_CODE, Source, get_scheme
 from .scene_rasters import Paths, SceneRasters, Transform
@@ -44,7 +44,7 @@ class _SensorScenes(SceneRasters):
             transforms: A function that takes a sample and returns a changed version.
 
         Raises:
-            DatasetNotFoundError: If there are no rasters.
+            FileNotFoundError: If a path does not exist, or there are no rasters.
             RuntimeError: If a file cannot be read or has other bands.
             ValueError: If a band is unknown or another sensor's, or files have several
                 CRS and none is given.
@@ -59,17 +59,22 @@ class _SensorScenes(SceneRasters):
 
     def _find_bands(self, raster: DatasetReader) -> list[int]:
         """Find the bands by their descriptions, else by their usual positions."""
-        named = [_normalise(text or '') for text in raster.descriptions]
-        if set(self.bands) <= set(named):
-            return [named.index(name) + 1 for name in self.bands]
-        if set(named) & set(BANDS) or raster.count != FILE_BANDS[self._sensor]:
-            described = [text or 'no name' for text in raster.descriptions]
-            raise RuntimeError(
-                f'Expected the bands {", ".join(self.bands)} by name, or all '
-                f'{FILE_BANDS[self._sensor]} in their usual order, got '
-                f'{raster.count} bands ({", ".join(described)}) in {raster.name}.'
-            )
-        return [BANDS[name].file_index for name in self.bands]
+        named = name_bands(raster.descriptions, self._sensor)
+        if not any(named) and raster.count == FILE_BANDS[self._sensor]:
+            named = [*BAND_SETS[self._sensor]]
+        if any(named.count(name) != 1 for name in self.bands):
+            raise self._other_bands(raster)
+        return [named.index(name) + 1 for name in self.bands]
+
+    def _other_bands(self, raster: DatasetReader) -> RuntimeError:
+        descriptions = [text or '?' for text in raster.descriptions]
+        found = ', '.join(descriptions) if any(raster.descriptions) else 'not described'
+        return RuntimeError(
+            f'Expected bands described as {", ".join(self.bands)}, or '
+            f'{FILE_BANDS[self._sensor]} in their usual order, got {raster.count} '
+            f'({found}) in {raster.name}; describe its bands, or read one file per '
+            f"band with torchgeo's Sentinel{self._sensor[1]}."
+        )
 
     def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
         return {'image': torch.from_numpy(values)}
@@ -129,7 +134,7 @@ class LabelScenes(SceneRasters):
             transforms: A function that takes a sample and returns a changed version.
 
         Raises:
-            DatasetNotFoundError: If there are no rasters.
+            FileNotFoundError: If a path does not exist, or there are no rasters.
             RuntimeError: If a file cannot be read.
             ValueError: If *scheme* or *legend* is unknown, or files have several CRS
                 and none is given.
@@ -146,16 +151,12 @@ class LabelScenes(SceneRasters):
         return [1]
 
     def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
-        codes = np.nan_to_num(values[0], nan=NODATA_CODE).astype(np.int64)
+        codes = np.nan_to_num(values[0], nan=NODATA_CODE)
+        whole = codes.astype(np.int64)
         try:
-            indices = self.scheme.encode(codes, self.legend)
+            # Fractions are no codes; encode says so.
+            exact = np.array_equal(codes, whole)
+            indices = self.scheme.encode(whole if exact else codes, self.legend)
         except ValueError as error:
             raise RuntimeError(f'{path}: {error} Replace this file.') from None
         return {'mask': torch.from_numpy(indices).long()}
-
-
-def _normalise(text: str) -> str:
-    """Write the name of a band as in B01, B8A and VV."""
-    name = text.strip().upper()
-    number = re.fullmatch(r'B(?:AND)?[ _]?0*(\d{1,2}A?)', name)
-    return f'B{number[1]:>02}' if number else name

@@ -3,6 +3,7 @@
 import os
 import threading
 import warnings
+import weakref
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -33,6 +34,7 @@ class RasterFacts:
         alpha: Position of the band that is 0 where there are no data, if there is one.
         has_gcps: Whether it has ground control points in place of a transform.
         scaled: Whether it declares a scale or an offset of its values.
+        parts: The files that it is made of, as GDAL lists them.
     """
 
     path: str
@@ -44,6 +46,7 @@ class RasterFacts:
     alpha: int | None
     has_gcps: bool
     scaled: bool
+    parts: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -137,6 +140,7 @@ def _facts(path: str, raster: DatasetReader) -> RasterFacts:
         alpha=raster.count if alpha else None,
         has_gcps=bool(raster.gcps[0]),
         scaled=set(raster.scales) != {1.0} or set(raster.offsets) != {0.0},
+        parts=tuple(raster.files),
     )
 
 
@@ -149,6 +153,10 @@ class Handles:
 
     _rasters: dict[tuple[int, int, str], DatasetReader] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Have them closed before Python ends, where rasterio cannot do it any more."""
+        weakref.finalize(self, _close, self._rasters)
+
     def get(self, path: str) -> DatasetReader:
         """Return an open raster that nobody else reads from."""
         key = (os.getpid(), threading.get_ident(), path)
@@ -158,9 +166,14 @@ class Handles:
 
     def close(self) -> None:
         """Close what this process opened."""
-        for key in [key for key in self._rasters if key[0] == os.getpid()]:
-            self._rasters.pop(key).close()
+        _close(self._rasters)
 
     def __reduce__(self) -> tuple[type['Handles'], tuple[()]]:
         """Leave the open rasters behind."""
         return Handles, ()
+
+
+def _close(rasters: dict[tuple[int, int, str], DatasetReader]) -> None:
+    """Close what this process opened."""
+    for key in [key for key in rasters if key[0] == os.getpid()]:
+        rasters.pop(key).close()

@@ -6,11 +6,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..band_naming import split_file_name
 from ..bands import Sensor
 from ..datasets.index import Raster, patch_name
 from ..datasets.pairing import pair, require_twins
 from .files import read_facts
-from .naming import split_file_name
 from .places import gdal_path, list_files, list_folders
 from .safe import is_safe, stem
 from .sources import Named, find_folder, has_gsd_folders, last_part, resolve, scene_name
@@ -95,9 +95,9 @@ def _pair(found: dict[Sensor, dict[str, Named]]) -> list[SceneSources]:
 
 
 def _is_one(named: Named | None) -> bool:
-    """Tell whether this is one file or product, not a folder or a list."""
+    """Tell whether this is one file or product, not a folder or several of them."""
     if not isinstance(named, str | Path):
-        return False
+        return named is not None and len(named) == 1 and _is_one(named[0])
     folder = find_folder(named)
     return folder is None or is_safe(folder)
 

@@ -186,9 +186,23 @@ def test_bands_are_found_by_their_descriptions(tmp_path: Path) -> None:
         assert sample['image'][:, 0, 0].tolist() == numbers
 
 
+def test_bands_are_named_as_people_name_them(tmp_path: Path) -> None:
+    names = ('B4, central wavelength 665 nm', 'nir', 'B2 - Blue')
+    path = write(tmp_path / 's2.tif', s2_image(NORTH)[2:5], NORTH, names=names)
+    image = Sentinel2Scenes(path, bands=['B02', 'B04', 'B08'])[:, :]['image']
+    assert image[:, 0, 0].tolist() == [500, 300, 400]
+    s1 = s1_image(NORTH, NORTH)
+    names = ('Sigma0_VH_db', 'Sigma0_VV_db')
+    path = write(tmp_path / 's1.tif', s1[::-1], NORTH, names=names)
+    np.testing.assert_array_equal(Sentinel1Scenes(path)[:, :]['image'], s1)
+    twice = write(tmp_path / 'twice.tif', s1, NORTH, names=('VV', 'VV'))
+    with pytest.raises(RuntimeError, match=r'described as VV, .* got 2 \(VV, VV\) in'):
+        Sentinel1Scenes(twice, bands=['VV'])
+
+
 def test_other_bands_than_named_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / 'a.tif', s2_image(NORTH)[:12], NORTH)
-    message = rf'all 13 in their usual order, got 12 bands .* in {re.escape(str(path))}'
+    message = rf'13 in their usual order, got 12 .* in {re.escape(str(path))}; describe'
     with pytest.raises(RuntimeError, match=message):
         Sentinel2Scenes(tmp_path)
     with pytest.raises(ValueError, match=r"Expected bands of .* got \['VV'\]"):
@@ -201,6 +215,38 @@ def test_scenes_of_two_crs_are_not_warped_in_silence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'of one CRS, got EPSG:32632 of .*a.tif and'):
         Sentinel2Scenes(tmp_path)
     Sentinel2Scenes(tmp_path, crs=CRS.from_epsg(4326))
+
+
+@pytest.mark.parametrize(('right', 'down'), [(1, -1), (-1, 1), (-1, -1)])
+def test_a_flipped_raster_shows_the_same_ground(
+    right: int, down: int, tmp_path: Path
+) -> None:
+    expected = _join(tmp_path / 'straight', NORTH)
+    corner = Affine.translation(57 * (right < 0), 41 * (down < 0))
+    for path in _write_scene(tmp_path / 'flipped', NORTH):
+        with rasterio.open(path, 'r+') as raster:
+            raster.write(raster.read()[:, ::down, ::right])
+            raster.transform = NORTH.transform @ corner @ Affine.scale(right, down)
+    s2, s1, labels = (tmp_path / 'flipped' / f'{k}.tif' for k in ('s2', 's1', 'labels'))
+    flipped = Sentinel2Scenes(s2) & Sentinel1Scenes(s1) & LabelScenes(labels)
+    for query in GriddedPatchSampler(expected, size=16):
+        one, other = expected[query], flipped[query]
+        assert torch.equal(one['mask'], other['mask'])
+        torch.testing.assert_close(
+            one['image'], other['image'], rtol=0, atol=1e-4, equal_nan=True
+        )
+
+
+def test_pixels_need_not_be_square(tmp_path: Path) -> None:
+    paths = _write_scene(tmp_path, NORTH)
+    for path in paths:
+        with rasterio.open(path, 'r+') as raster:
+            raster.transform = NORTH.transform @ Affine.scale(1, 2)
+    scene = Sentinel2Scenes(paths[0]) & Sentinel1Scenes(paths[1])
+    scene &= LabelScenes(paths[2])
+    assert scene.res == (10, 20)
+    queries = list(GriddedPatchSampler(scene, size=16))
+    assert sum(_check_patch(scene[q], NORTH, 16) for q in queries) == 41 * 57
 
 
 def test_a_turned_image_can_only_follow_another(tmp_path: Path) -> None:
@@ -276,12 +322,54 @@ def test_what_is_no_scene_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / 'bare.tif', s2_image(bare), bare)
     with pytest.raises(RuntimeError, match=r'georeferenced raster, got .*bare.tif'):
         Sentinel2Scenes(path)
+    with pytest.raises(FileNotFoundError, match=r'got nothing at .*missing.tif; corr'):
+        Sentinel2Scenes([path, tmp_path / 'missing.tif'])
     broken = tmp_path / 'broken.tif'
     broken.write_bytes(b'II*\0' + bytes(50))
     with pytest.raises(RuntimeError, match=r'readable raster, .*broken.tif'):
         Sentinel2Scenes(broken)
     with pytest.raises(ValueError, match=r"legend 'dfc2020' or 'igbp', got 'modis'"):
         LabelScenes(path, legend='modis')  # ty: ignore[invalid-argument-type]
+
+
+def test_values_that_are_no_codes_and_no_backscatter_are_refused(
+    tmp_path: Path,
+) -> None:
+    halves = codes(NORTH).astype(np.float32) + 0.5
+    labels = LabelScenes(write(tmp_path / 'l.tif', halves, NORTH))
+    with pytest.raises(RuntimeError, match=r'l.tif: .* codes of an integer type'):
+        labels[:, :]
+    complex_ = write(tmp_path / 'slc.tif', s1_image(NORTH, NORTH) + 0j, NORTH)
+    with pytest.raises(RuntimeError, match=r"real numbers, got {'complex64'} in .*slc"):
+        Sentinel1Scenes(complex_)
+
+
+def test_what_cannot_be_joined_is_named(tmp_path: Path) -> None:
+    s2, s1, labels = _write_scene(tmp_path, NORTH)
+    images, masks = Sentinel2Scenes(s2), LabelScenes(labels)
+    with pytest.raises(ValueError, match=r'labels once, got 2 datasets'):
+        images & masks & LabelScenes(labels)
+    with pytest.raises(ValueError, match=r'each band once, got'):
+        images & Sentinel2Scenes(s2)
+    short = Sentinel1Scenes(s1, transforms=lambda s: s | {'image': s['image'][:1]})
+    with pytest.raises(ValueError, match=r"channel for each of \('VV', 'VH'\), got 1"):
+        (images & short)[:, :]
+
+
+def test_samples_are_drawn_in_the_colours_of_their_classes(tmp_path: Path) -> None:
+    s2, s1, labels = _write_scene(tmp_path, NORTH)
+    masks = LabelScenes(labels, scheme='dfc2020-no-savanna')
+    joined = Sentinel2Scenes(s2) & masks
+    assert joined.scheme is masks.scheme
+    titles = {
+        Sentinel2Scenes(s2): ['Image'],
+        Sentinel1Scenes(s1): ['Image'],
+        masks: ['Mask'],
+        joined: ['Image', 'Mask'],
+    }
+    for dataset, expected in titles.items():
+        figure = dataset.plot(dataset[:, :])
+        assert [axes.get_title() for axes in figure.axes] == expected
 
 
 def _write_torchgeos(folder: Path, place: Place) -> None:
@@ -352,7 +440,9 @@ def test_a_scene_of_sentinel_1_alone_has_its_pixels(tmp_path: Path) -> None:
 def test_missing_and_doubtful_partners_are_named(tmp_path: Path) -> None:
     _write_two_zones(tmp_path)
     (tmp_path / 's1' / 'b.tif').rename(tmp_path / 'moved.tif')
-    with pytest.raises(ValueError, match=r'Expected s1 where .*b.tif lies, got none'):
+    with pytest.raises(
+        ValueError, match=r'Expected s1 where s2 of .*b.tif lie, got none'
+    ):
         _open(tmp_path, ['s1', 's2'])
     (tmp_path / 'moved.tif').rename(tmp_path / 's1' / 'later.tif')
     again = tmp_path / 's1' / 'earlier.tif'
@@ -362,6 +452,43 @@ def test_missing_and_doubtful_partners_are_named(tmp_path: Path) -> None:
     again.rename(tmp_path / 's1' / 'b.tif')
     last = _open(tmp_path, ['s1', 's2'])[-1]
     assert float(last[:, :]['image'][13].max()) == -35
+
+
+def test_neighbours_that_touch_a_scene_are_no_part_of_it(tmp_path: Path) -> None:
+    # Away from the central meridian, boxes of degrees overlap.
+    for row, column in np.ndindex(2, 2):
+        x, y = 699_000.5 + 570 * column, 5.3e6 - 410 * row
+        place = Place('EPSG:32632', x, y, 41, 57)
+        write(tmp_path / 's2' / f'{row}{column}.tif', s2_image(place), place)
+        write(tmp_path / 's1' / f's{row}{column}.tif', s1_image(place, place), place)
+        write(tmp_path / 'labels' / f'l{row}{column}.tif', codes(place), place)
+    scenes = _open(tmp_path, ['s1', 's2'])
+    assert [[len(leaf) for leaf in scene.leaves] for scene in scenes] == [[1, 1, 1]] * 4
+    (tmp_path / 'labels' / 'l11.tif').unlink()
+    with pytest.raises(
+        ValueError, match=r'labels where s2 and s1 of .*11.tif lie, got'
+    ):
+        _open(tmp_path, ['s1', 's2'])
+
+
+def test_labels_must_lie_where_all_images_do(tmp_path: Path) -> None:
+    write(tmp_path / 's2' / 'a.tif', s2_image(NORTH), NORTH)
+    left = Place(NORTH.crs, NORTH.x, NORTH.y, 41, 20)
+    right = Place(NORTH.crs, NORTH.x + 300, NORTH.y, 41, 20)
+    write(tmp_path / 's1' / 'a.tif', s1_image(left, NORTH), left)
+    write(tmp_path / 'labels' / 'a.tif', codes(right), right)
+    with pytest.raises(ValueError, match=r'labels where s2 and s1 of .*a.tif lie, got'):
+        _open(tmp_path, ['s1', 's2'])
+
+
+@pytest.mark.parametrize('dataset', [Sentinel2Scenes, Sentinel2])
+def test_a_folder_without_rasters_is_named(dataset: type, tmp_path: Path) -> None:
+    _write_two_zones(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    images = {'s2': (dataset, tmp_path / 'empty')}
+    message = rf'of s2 for {dataset.__name__} in .*empty, got none; name files'
+    with pytest.raises(FileNotFoundError, match=message):
+        _open(tmp_path, ['s2'], images=images)
 
 
 def test_an_offset_leaves_pixels_without_data_alone(tmp_path: Path) -> None:

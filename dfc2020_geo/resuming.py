@@ -1,0 +1,103 @@
+"""What datamodules share whose training goes on to the step after it was stopped."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from .sampling import ResumableLoader, ResumableSampler
+
+Sample = dict[str, Tensor]
+
+
+class ResumableDataModule(LightningDataModule):
+    """A datamodule that keeps the order of training in the checkpoint.
+
+    Attributes:
+        train_sampler: The order of training, once its loader is made.
+    """
+
+    batch_size: int
+    num_workers: int
+    collate_fn: Callable[..., Sample]
+    train_sampler: Any = None  # torchgeo declares samplers of its own
+    _order: dict[str, Any] | None = None
+
+    def forget_order(self) -> None:
+        """Begin a training of its own: the set has changed."""
+        self.train_sampler = self._order = None
+
+    def load_training(self, sampler: ResumableSampler) -> DataLoader[Sample]:
+        """Load each patch once an epoch, but for a remainder of one.
+
+        A batch of one patch cannot be normalised by networks that pool to one pixel.
+
+        Args:
+            sampler: The order of the set; it goes on with that of the checkpoint.
+
+        Returns:
+            The loader.
+        """
+        if order := self.state_dict():
+            sampler.load_state_dict(order)
+        self.train_sampler = sampler
+        share, size = len(sampler), self.batch_size
+        return ResumableLoader(
+            sampler.dataset,
+            sampler=sampler,
+            drop_last=share > size and share % size == 1,
+            **self._loading(),
+        )
+
+    def load_whole(self, dataset: Dataset[Sample]) -> DataLoader[Sample]:
+        """Load each patch of a set once, in order.
+
+        Args:
+            dataset: The set.
+
+        Returns:
+            The loader.
+        """
+        return DataLoader(dataset, **self._loading())
+
+    def _loading(self) -> dict[str, Any]:
+        return {
+            'batch_size': self.batch_size,
+            'num_workers': self.num_workers,
+            'collate_fn': self.collate_fn,
+            'pin_memory': torch.cuda.is_available(),
+            'persistent_workers': self.num_workers > 0,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the order of training stands, for the checkpoint."""
+        return (
+            self.train_sampler.state_dict() if self.train_sampler else self._order or {}
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the order of a training that was stopped.
+
+        Args:
+            state_dict: What :meth:`state_dict` returned there.
+        """
+        self._order = state_dict
+        if self.train_sampler:
+            self.train_sampler.load_state_dict(state_dict)
+
+    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Seed what is drawn for a batch of training, such that it can be resumed.
+
+        Args:
+            batch: A batch as it was loaded.
+            dataloader_idx: Position of the batch's dataloader.
+
+        Returns:
+            The batch as it is.
+        """
+        if self.train_sampler and self.trainer and self.trainer.training:
+            self.train_sampler.seed_batch()
+        return batch
