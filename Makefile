@@ -3,6 +3,7 @@
 #   PYTHON       the Python for .venv; without it the first that answers, as below
 #   PIP_ARGS     more arguments for pip, such as another index
 #   PYTEST_ARGS  more arguments for pytest, such as --cov
+#   BENCH_ARGS   more arguments for the benchmark, such as --json bench.json
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,7 +33,7 @@ python = $(eval CHOSEN := $$(CHOSEN))$(or $(CHOSEN),$(error $(MISSING)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast lint python clean FORCE
+.PHONY: help install demo test test-fast lint bench python clean FORCE
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -55,6 +56,9 @@ lint: install ## check style, types and imports
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/shellcheck .ci/run scripts/*.sh
+
+bench: install ## time the loading of patches beside the baseline's and torchgeo's
+	$(BIN)/python scripts/benchmark_loading.py $(BENCH_ARGS)
 
 python: ## say which Python .venv is made with
 	@echo '$(python)'

@@ -18,9 +18,17 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from .atomic import replacing
 from .classes import DFC2020_CLASSES, NODATA_CODE
+from .tiffs import Pixels, read_pixels
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
+
+#: Read a patch without looking for files beside it or for its place on Earth.
+_ALONE = {
+    'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
+    'GDAL_GEOREF_SOURCES': 'NONE',
+    'GDAL_PAM_ENABLED': 'NO',
+}
 
 #: What fails in GDAL; rasterio lets some of its errors through under private names.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
@@ -70,27 +78,13 @@ def read_bands(
         RuntimeError: If the file cannot be read or has another number of bands;
             the message names it.
     """
-    return _read(path, indexes, num_bands)[0]
+    return read_stored(path, indexes, num_bands).values
 
 
-def _read(
-    path: Path | str, indexes: Sequence[int], num_bands: int | None
-) -> tuple[np.ndarray, float | None]:
-    """Read bands, and the value that the file declares as no data."""
-    with open_raster(path) as raster:
-        expected = max(indexes) if num_bands is None else num_bands
-        if raster.count != expected and (num_bands or raster.count < expected):
-            raise RuntimeError(
-                f'Expected {expected} bands, got {raster.count} in {path}; replace '
-                'this file or take the patch out.'
-            )
-        return raster.read(list(indexes)), raster.nodata
-
-
-def read_image(
+def read_stored(
     path: Path | str, indexes: Sequence[int], num_bands: int | None = None
-) -> np.ndarray:
-    """Read some bands of an image, NaN where the file declares no data.
+) -> Pixels:
+    """Read some bands of a raster, and what the file declares as no data.
 
     Args:
         path: File to read.
@@ -98,19 +92,64 @@ def read_image(
         num_bands: Number of bands that the file must have, if that is known.
 
     Returns:
-        Array of shape ``(len(indexes), H, W)``, float32, in the units of the file.
+        The bands in the file's own type.
 
     Raises:
-        RuntimeError: If the file cannot be read, has another number of bands or holds
-            no real numbers; the message names it.
+        RuntimeError: If the file cannot be read or has another number of bands;
+            the message names it.
     """
-    stored, nodata = _read(path, indexes, num_bands)
-    if stored.dtype.kind not in 'iuf':
-        raise RuntimeError(f'Expected real numbers, got {stored.dtype} in {path}.')
-    image = stored.astype(np.float32)
-    if nodata is not None and not np.isnan(nodata):
-        image[stored == nodata] = np.nan
-    return image
+    if os.path.exists(f'{path}{SIDECAR}'):
+        return _read(path, indexes, num_bands)
+    pixels = read_pixels(path, indexes)
+    if pixels is None:
+        with rasterio.Env(**_ALONE):
+            return _read(path, indexes, num_bands)
+    _require_bands(path, pixels.num_bands, indexes, num_bands)
+    return pixels
+
+
+def _read(path: Path | str, indexes: Sequence[int], num_bands: int | None) -> Pixels:
+    with open_raster(path) as raster:
+        _require_bands(path, raster.count, indexes, num_bands)
+        return Pixels(raster.read(list(indexes)), raster.nodata, raster.count)
+
+
+def _require_bands(
+    path: Path | str, count: int, indexes: Sequence[int], num_bands: int | None
+) -> None:
+    expected = max(indexes) if num_bands is None else num_bands
+    if count != expected and (num_bands or count < expected):
+        raise RuntimeError(
+            f'Expected {expected} bands, got {count} in {path}; replace '
+            'this file or take the patch out.'
+        )
+
+
+def require_real(path: Path | str, pixels: Pixels) -> None:
+    """Check that a raster can be an image.
+
+    Args:
+        path: The raster, for the message.
+        pixels: What was read of it.
+
+    Raises:
+        RuntimeError: If it holds no real numbers.
+    """
+    dtype = pixels.values.dtype
+    if dtype.kind not in 'iuf':
+        raise RuntimeError(f'Expected real numbers, got {dtype} in {path}.')
+
+
+def fill_image(image: np.ndarray, pixels: Pixels) -> None:
+    """Fill an image with bands, NaN where the file declares no data.
+
+    Args:
+        image: Array of shape ``(bands, H, W)``, float32, to be overwritten.
+        pixels: Bands of the same shape.
+    """
+    np.copyto(image, pixels.values, casting='unsafe')
+    if pixels.nodata is not None and not np.isnan(pixels.nodata):
+        image[pixels.values == pixels.nodata] = np.nan
 
 
 def write_image(

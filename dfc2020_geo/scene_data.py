@@ -21,7 +21,8 @@ from .transforms import NaN, ScaleBands
 _CACHE = '256'
 
 Batch = dict[str, Any]
-Source = Path | str | Sequence[Path | str]
+#: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
+Source = str | Path | Sequence[str | Path]
 
 
 class SceneDataModule(BaseDataModule):

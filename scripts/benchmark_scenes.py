@@ -144,6 +144,7 @@ def peak_memory() -> float:
 def run(folder: Path, way: str, network: str) -> dict[str, Any]:
     """Run one way in this process, and say what it took."""
     task = make_task(network)
+    network_seconds = watch(task.model)
     base = peak_memory()
     start = time.perf_counter()
     {'stream': stream, 'naive': naive}[way](folder, task)
@@ -151,7 +152,24 @@ def run(folder: Path, way: str, network: str) -> dict[str, Any]:
     peak = peak_memory() - base
     with rasterio.open(folder / f'{way}.tif') as raster:
         labels = hashlib.sha256(raster.read(1).tobytes()).hexdigest()
-    return {'seconds': seconds, 'mebibytes': peak, 'labels': labels}
+    return {
+        'seconds': seconds,
+        'network_seconds': sum(network_seconds),
+        'mebibytes': peak,
+        'labels': labels,
+    }
+
+
+def watch(network: torch.nn.Module) -> list[float]:
+    """Note how long each answer of a network takes, on a processor."""
+    times: list[float] = []
+    network.register_forward_pre_hook(lambda *_: times.append(-time.perf_counter()))
+
+    def add(*_: Any) -> None:
+        times[-1] += time.perf_counter()
+
+    network.register_forward_hook(add)
+    return times
 
 
 def compare(side: int, network: str, folder: Path) -> list[dict[str, Any]]:
@@ -172,6 +190,7 @@ def compare(side: int, network: str, folder: Path) -> list[dict[str, Any]]:
 def _row(f: dict[str, Any]) -> str:
     return (
         f'{f["side"]:6} {f["malloc"]:8} {f["way"]:7} {f["seconds"]:8.1f} s '
+        f'(network {f["network_seconds"]:7.1f} s) '
         f'{f["mebibytes"]:8.0f} MiB  labels {f["labels"][:12]}'
     )
 

@@ -1,6 +1,8 @@
 """Maps of scenes: what is in them, whoever made them and however often it was killed."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ import rasterio
 import torch
 from lightning.pytorch import Callback, Trainer
 from rasterio import Affine
+from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.cli import main
@@ -336,4 +340,66 @@ def test_a_scene_is_never_replaced_by_its_map(checkpoint: Path, tmp_path: Path) 
     before = s2.read_bytes()
     with pytest.raises(ValueError, match=r'another name for the map .* got .*s2\.tif'):
         _map(checkpoint, s2, s1, s2, maps={'overwrite': True})
-    assert s2.read_bytes() == before
+    layer = s2.rename(tmp_path / 'map.confidence.tif')
+    with pytest.raises(ValueError, match=r'got .*map\.confidence\.tif, which would be'):
+        _map(checkpoint, layer, s1, tmp_path / 'map.tif', maps={'overwrite': True})
+    copy(str(layer), str(tmp_path / 's2.vrt'), driver='VRT')
+    with pytest.raises(ValueError, match=r'got .*map\.confidence\.tif, which would be'):
+        _map(checkpoint, tmp_path / 's2.vrt', s1, layer, maps={'overwrite': True})
+    assert layer.read_bytes() == before
+
+
+def test_several_scenes_need_a_directory(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    both = [s2, Path(shutil.copy(s2, tmp_path / 'other.tif'))]
+    with pytest.raises(ValueError, match=r'a directory for the maps of 2 .*map\.tif'):
+        map_scene(checkpoint, both, [s1], tmp_path / 'map.tif', data=SIZE, trainer=CPU)
+    assert not [*tmp_path.glob('map*')]
+
+
+def test_a_network_that_answers_nan_makes_no_map(tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    task = LandCoverSegmentation(
+        BANDS, SCHEME.name, model='fcn', num_filters=2, backbone='none'
+    )
+    for parameter in task.model.parameters():
+        torch.nn.init.constant_(parameter, torch.nan)
+    path = _save(task, tmp_path / 'nan.ckpt')
+    with pytest.raises(RuntimeError, match=r'Expected numbers .* NaN .* scene s2'):
+        _map(path, s2, s1, tmp_path / 'map.tif')
+    assert not (tmp_path / 'map.tif').exists()
+
+
+def test_flags_may_be_repeated_and_archives_have_two_slashes(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    whole = _map([checkpoint, checkpoint], s2, s1, tmp_path / 'whole.tif')
+    with ZipFile(tmp_path / 's2.zip', 'w') as archive:
+        archive.write(s2, 's2.tif')
+    names = ['-'] * 13
+    names[3], names[7] = 'B04', 'B08'
+    command = _command(checkpoint, s2, s1, tmp_path / 'map.tif')
+    command[command.index(str(s2))] = f'/vsizip/{tmp_path}/s2.zip/s2.tif'
+    main([*command, f'--ckpt={checkpoint}', '--s2_bands', *names])
+    assert (tmp_path / 'map.tif').read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_a_log_file_shows_megapixels_and_ends_clean(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 400, 500)
+    command = _command(checkpoint, s2, s1, tmp_path / 'map.tif')
+    done = subprocess.run(
+        [sys.executable, '-m', 'dfc2020_geo', *command], cwd=tmp_path, text=True,
+        env=os.environ | {'OMP_NUM_THREADS': '1'}, timeout=300, capture_output=True,
+        check=True,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    bars = [line for line in lines if line.startswith('Mapping')]
+    full = r'.*100%\|.*\| 0\.20/0\.20 MP \[\d\d:\d\d<00:00, +[\d.]+MP/s\]'
+    assert re.fullmatch(full, bars[-1])
+    assert len(bars) < 30
+    assert f'Wrote {tmp_path / "map.tif"}' in lines
+    assert 'excepthook' not in done.stderr

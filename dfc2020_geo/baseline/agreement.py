@@ -71,7 +71,7 @@ def _explain(
             f'It tells {classes} classes apart, while no_savanna of the arguments '
             f'gives {wanted}'
         )
-    return f'{"; ".join(reasons) or "It is another model"}; {belongs}'
+    return f'{". ".join(reasons) or "It is another model"}; {belongs}'
 
 
 def describe_difference(state: Mapping[str, Any], optimizer: Optimizer) -> str | None:

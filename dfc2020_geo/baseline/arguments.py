@@ -1,5 +1,6 @@
 """The arguments of the 2020 baseline, and the settings that they are here."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,13 +85,16 @@ def network_settings(args: Mapping[str, Any]) -> dict[str, Any]:
             f'Expected the arguments {", ".join(NETWORK_ARGUMENTS)} of the baseline, '
             f'got none of the name {", ".join(missing)}.'
         )
+    for name in (*BAND_FLAGS, 'no_savanna'):
+        if args[name] not in (True, False):
+            raise ValueError(f'Expected {name} of True or False, got {args[name]!r}.')
     bands = [name for flag, name in BAND_FLAGS.items() if args[flag]]
     if not bands:
         raise ValueError(
             f'Expected one or more of --{", --".join(BAND_FLAGS)}, got none; '
             'a network needs bands to read.'
         )
-    if args['model'] not in MODELS:
+    if args['model'] not in tuple(MODELS):
         raise ValueError(f"Expected model of {tuple(MODELS)}, got '{args['model']}'.")
     # The U-Net has no use for an output stride, so any will do.
     stride = args['out_stride'] if args['model'] == 'deeplab' else OUT_STRIDES[-1]
@@ -121,7 +125,7 @@ def fit_config(args: Mapping[str, Any]) -> dict[str, Any]:
     """
     network = network_settings(args)
     args = ARGUMENTS | dict(args)
-    if args['dataset_val'] not in VALIDATION_ROOTS:
+    if args['dataset_val'] not in tuple(VALIDATION_ROOTS):
         raise ValueError(
             f'Expected dataset_val of {tuple(VALIDATION_ROOTS)}, '
             f"got '{args['dataset_val']}'."
@@ -173,7 +177,7 @@ def _model(args: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any
 
 
 def _trainer(args: Mapping[str, Any]) -> dict[str, Any]:
-    folder = f'{args["log_dir"]}/{args["experiment_name"]}'
+    folder = os.path.join(str(args['log_dir']), str(args['experiment_name']))
     tensorboard = {
         'save_dir': str(args['log_dir']),
         'name': args['experiment_name'],

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 from pathlib import Path
+from typing import Any
 
 from ..bands import band_names
 from ..classes import get_scheme
@@ -21,7 +22,12 @@ def run_import(args: list[str]) -> None:
         'checkpoint of the 2020 baseline. Nothing in its files is run.',
     )
     parser.add_argument(
-        '--config_file', '--config', type=Path, required=True, help='its args.pkl'
+        '--config_file',
+        '--config',
+        type=Path,
+        required=True,
+        action=_Once,
+        help='its args.pkl',
     )
     parser.add_argument(
         '--checkpoint_file', type=Path, required=True, help='its checkpoint_step_N.pth'
@@ -64,6 +70,25 @@ def run_export(args: list[str]) -> None:
     print(_describe(done))
     print("To map with it, in the baseline's code:")
     print(f'  python predict.py --config_file {config} --checkpoint_file {checkpoint}')
+
+
+class _Once(argparse.Action):
+    """Refuse a second value under another spelling of the same flag."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before not in (None, values):
+            raise ValueError(
+                f'Expected {" or ".join(self.option_strings)}, which mean the same, '
+                f'got {before} and {values}.'
+            )
+        setattr(namespace, self.dest, values)
 
 
 def _parser(verb: str, description: str) -> argparse.ArgumentParser:

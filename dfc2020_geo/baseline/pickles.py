@@ -84,7 +84,8 @@ def read_arguments(path: Path | str) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f'Expected a pickle of arguments, got no file at {path}.'
+            f'Expected a pickle of arguments, got no file at {path}; name the '
+            'args.pkl that belongs to the checkpoint with --config_file.'
         )
     with Path(path).open('rb') as file:
         content = file.read(MAX_SIZE + 1)

@@ -1,6 +1,7 @@
 """``scripts/predict.py``: class maps and scores by the flags of the 2020 baseline."""
 
 import argparse
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from ..callbacks import ScoreWriter
 from ..contract import CONTRACT_KEY, data_contract, find_conflict, read_checkpoint
+from ..datasets import PatchesNotFoundError
 from ..sets import SETS
 from ..stages import LandCoverCLI
 from .arguments import network_settings
@@ -24,6 +26,20 @@ DATASETS = {
     'TIFFdir': 'unlabeled',
 }
 
+#: The baseline's own flags. argparse takes the beginning of a flag for the whole one.
+_FLAGS = (
+    '--help',
+    '--config_file',
+    '--checkpoint_file',
+    '--score',
+    '--batch_size',
+    '--workers',
+    '--dataset',
+    '--data_dir',
+    '--out_dir',
+    '--preview_dir',
+)
+
 _TEXT = 'Write class maps, and score them, by the flags of the 2020 baseline.'
 _CONFIG = './args.pkl'
 _DATASET = 'sen12ms_holdout'
@@ -33,11 +49,12 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the baseline's flags, and of one of our own."""
     parser = argparse.ArgumentParser('predict.py', description=_TEXT)
     add = parser.add_argument
+    path = os.path.expanduser
     text = f'args.pkl of the checkpoint (default: {_CONFIG}); a checkpoint of this'
-    add('--config', help=f'{text} package can do without')
-    add('--config_file', help='the same')
+    add('--config', type=path, help=f'{text} package can do without')
+    add('--config_file', type=path, help='the same')
     text = 'checkpoint of the baseline or of this package (default: %(default)s)'
-    add('--checkpoint_file', default='./checkpoint.pth', help=text)
+    add('--checkpoint_file', type=path, default='./checkpoint.pth', help=text)
     add('--score', action='store_true', help='score the class maps; needs labels')
     text = '(default: %(default)s)'
     add('--batch_size', type=int, default=32, help=f'patches in a batch {text}')
@@ -46,10 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
     sets = tuple(DATASETS)
     add('--dataset', choices=sets, help=f'kind of data (default: {_DATASET})')
     add('--dataset_val', choices=sets, help='the same')
-    add('--data_dir', help='directory of the data')
+    add('--data_dir', type=path, help='directory of the data')
     out_dir = f'directory for the class maps {text}'
-    add('--out_dir', default='./results', help=out_dir)
-    add('--preview_dir', help='directory for pictures; none are drawn without it')
+    add('--out_dir', type=path, default='./results', help=out_dir)
+    text = 'directory for pictures; none are drawn without it'
+    add('--preview_dir', type=path, help=text)
     overwrite = 'replace the outputs of earlier runs, which are moved away otherwise'
     add('--overwrite', action='store_true', help=overwrite)
     return parser
@@ -71,10 +89,11 @@ def main(args: Sequence[str]) -> LandCoverCLI:
         The command that predicted.
 
     Raises:
+        DatasetNotFoundError: If the data are not where they should be.
         FileExistsError: If files in the output directory belong to no known run.
         ValueError: If flags contradict each other.
     """
-    given = build_parser().parse_args(args)
+    given = build_parser().parse_args([complete_flag(argument) for argument in args])
     dataset = _either(given, 'dataset', 'dataset_val', DATASETS.__getitem__) or _DATASET
     name = DATASETS[dataset]
     config = _either(given, 'config', 'config_file', Path)
@@ -82,10 +101,28 @@ def main(args: Sequence[str]) -> LandCoverCLI:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = _find_checkpoint(Path(given.checkpoint_file), config, folder)
         command = ['predict', f'--ckpt_path={checkpoint}', *_flags(given, name)]
-        cli = _predict(command, given)
+        cli = _predict(command, given, dataset)
     if given.score:
         _print_scores(cli)
     return cli
+
+
+def complete_flag(argument: str) -> str:
+    """Write out a flag of the baseline that is given by its beginning.
+
+    argparse does so by itself, unless a flag of ours begins the same.
+
+    Args:
+        argument: An argument of the command line, with or without ``=VALUE``.
+
+    Returns:
+        The argument; with the whole flag if it is the beginning of one of the baseline.
+    """
+    start, *value = argument.split('=', 1)
+    found = [flag for flag in _FLAGS if flag.startswith(start)]
+    if len(found) != 1 or len(start) < 3 or start == '--config':
+        return argument
+    return '='.join([*found, *value])
 
 
 def _either(
@@ -116,7 +153,7 @@ def _check(given: argparse.Namespace, dataset: str) -> None:
         )
     if given.data_dir is None:
         raise ValueError(f'Expected --data_dir, the directory of {dataset}, got none.')
-    if not Path(given.data_dir).expanduser().is_dir():
+    if not Path(given.data_dir).is_dir():
         raise ValueError(
             f'Expected --data_dir to be a directory, got {given.data_dir}.'
         )
@@ -163,10 +200,17 @@ def _flags(given: argparse.Namespace, name: str) -> list[str]:
     return [f'--{key}={value}' for key, value in settings.items()]
 
 
-def _predict(command: Sequence[str], given: argparse.Namespace) -> LandCoverCLI:
+def _predict(
+    command: Sequence[str], given: argparse.Namespace, dataset: str
+) -> LandCoverCLI:
     """Predict; if outputs of an earlier run are in the way, after moving those."""
     try:
         return LandCoverCLI(command)
+    except PatchesNotFoundError as error:
+        raise PatchesNotFoundError(
+            f'{error.__cause__} (This is {dataset}: --data_dir is its root, --dataset '
+            'names another kind of data.)'
+        ) from error
     except FileExistsError as error:
         folders = [folder for folder in (given.out_dir, given.preview_dir) if folder]
         moved = [set_aside(folder) for folder in folders]

@@ -106,13 +106,13 @@ def _load(path: Path | str) -> dict[str, Any]:
             warnings.filterwarnings('ignore', message='Detected pickle protocol')
             content = torch.load(path, map_location='cpu', weights_only=True)
     except _DAMAGE as error:
-        imported = re.search(
-            r'Unsupported (?:global|operand).*?GLOBAL (\S+)', str(error)
-        )
-        reason = f'would import {imported[1]}' if imported else 'is damaged'
+        imported = re.search(r'GLOBAL (\S+)', str(error))
+        reason = 'is damaged or something else'
+        if imported:
+            reason = f'would import {imported[1]}'
         raise ValueError(
             f'Expected a checkpoint of tensors and plain values, got {path}, which '
-            f'{reason} or is something else; nothing of it was run.'
+            f'{reason}; nothing of it was run.'
         ) from error
     if not isinstance(content, dict):
         raise TypeError(
@@ -129,13 +129,19 @@ def _check_tensors(weights: Any, path: Path | str) -> dict[str, Tensor]:
             f'{type(weights).__name__} in {path}.'
         )
     for name, value in weights.items():
-        plain = isinstance(value, Tensor) and value.layout is torch.strided
-        if not (plain and isinstance(name, str)):
+        if not (isinstance(name, str) and _is_plain(value)):
+            kind = value.type() if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
-                f'Expected {WEIGHTS} to be a dict of tensors, got {name!r:.80} of '
-                f'{type(value).__name__} in {path}.'
+                f'Expected {WEIGHTS} to be a dict of tensors of real numbers, got '
+                f'{name!r:.80} of {kind} in {path}.'
             )
     return dict(weights)
+
+
+def _is_plain(value: Any) -> bool:
+    if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
+        return False
+    return value.layout is torch.strided and not value.is_meta
 
 
 def _check_step(step: Any, path: Path | str) -> int:

@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.optim import Optimizer
 
+from ..settings import shorten
 from ..stages import LandCoverCLI
 from .agreement import check_weights, describe_difference
 from .states import TrainingState
@@ -79,9 +80,10 @@ def take_over(
     try:
         with _without_noise():
             cli = _TakeOver(config)
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise ValueError(
-            f'Expected arguments of the baseline, got {config_file}: {error}'
+            f'Expected arguments of the baseline, got {config_file}: '
+            f'{shorten(str(error))}'
         ) from error
     network: Any = cli.model.model
     check_weights(state.weights, network.state_dict(), checkpoint_file)

@@ -1,17 +1,20 @@
 """``scripts/train.py``: training by the flags of the 2020 baseline."""
 
 import argparse
+import math
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from lightning.fabric.utilities.seed import max_seed_value
 
 from ..atomic import make_directory
+from ..datasets import PatchesNotFoundError
 from ..stages import LandCoverCLI, SaveConfig
 from .arguments import (
     ARGUMENTS,
@@ -63,19 +66,23 @@ def build_parser() -> argparse.ArgumentParser:
     add('model', 'network', choices=tuple(MODELS))
     add('pretrained_backbone', 'begin with weights from ImageNet, for deeplab only')
     add('out_stride', 'output stride, for deeplab only', int, choices=OUT_STRIDES)
-    add('data_dir_train', 'directory of SEN12MS')
+    path = os.path.expanduser
+    add('data_dir_train', 'directory of SEN12MS', path)
     add('dataset_val', 'set for validation', choices=tuple(VALIDATION_ROOTS))
-    add('data_dir_val', 'directory of that set, for the holdout DATA_DIR_TRAIN')
+    add('data_dir_val', 'directory of that set, for the holdout DATA_DIR_TRAIN', path)
     where = (
         "directory for logs and checkpoints (the baseline's description says runs/id)"
     )
-    add('log_dir', where)
+    add('log_dir', where, path)
     return parser
 
 
 def _adder(parser: argparse.ArgumentParser) -> Any:
     def add(
-        name: str, text: str, kind: type = str, choices: Sequence[Any] | None = None
+        name: str,
+        text: str,
+        kind: Callable[[str], Any] = str,
+        choices: Sequence[Any] | None = None,
     ) -> None:
         default = ARGUMENTS[name]
         text = f'{text} (default: {default})'
@@ -103,6 +110,7 @@ def main(args: Sequence[str]) -> LandCoverCLI:
         The command that trained.
 
     Raises:
+        DatasetNotFoundError: If the data are not where they should be.
         FileExistsError: If there are checkpoints of another run.
         ValueError: If flags contradict each other.
     """
@@ -117,7 +125,7 @@ def main(args: Sequence[str]) -> LandCoverCLI:
     for remark in describe_ignored(values):
         print(remark)
     write_arguments(make_directory(checkpoints) / 'args.pkl', values)
-    cli = _fit(config)
+    cli = _fit(config, values['dataset_val'])
     _say_how_to_go_on(cli, folder)
     return cli
 
@@ -129,12 +137,10 @@ def check_arguments(values: dict[str, Any]) -> None:
         values: Every argument of the baseline by name.
 
     Raises:
-        ValueError: If a number is too small, a directory is not said or not there, or
-            DeepLabv3+ shall learn from batches of one.
+        ValueError: If a number is out of range, a directory is not said or not there,
+            or DeepLabv3+ shall learn from batches of one.
     """
-    for name, lowest in _LOWEST.items():
-        if not values[name] >= lowest:
-            raise ValueError(f'Expected --{name} from {lowest}, got {values[name]}.')
+    _check_numbers(values)
     if values['model'] == 'deeplab' and values['batch_size'] == 1:
         raise ValueError(
             'Expected --batch_size 2 or more for deeplab, which normalises over the '
@@ -150,10 +156,19 @@ def check_arguments(values: dict[str, Any]) -> None:
             f'none; add it, or validate with --dataset_val {_HOLDOUT}.'
         )
     for name in ('data_dir_train', 'data_dir_val'):
-        if values[name] is not None and not Path(values[name]).expanduser().is_dir():
+        if values[name] is not None and not Path(values[name]).is_dir():
             raise ValueError(
                 f'Expected --{name} to be a directory, got {values[name]}.'
             )
+
+
+def _check_numbers(values: dict[str, Any]) -> None:
+    for name, lowest in _LOWEST.items():
+        if not lowest <= values[name] < math.inf:
+            raise ValueError(f'Expected --{name} from {lowest}, got {values[name]}.')
+    seed = values['seed']
+    if seed is not None and not 0 <= seed <= max_seed_value:
+        raise ValueError(f'Expected --seed from 0 to {max_seed_value}, got {seed}.')
 
 
 def describe_ignored(values: dict[str, Any]) -> Iterator[str]:
@@ -174,7 +189,8 @@ def describe_ignored(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _check_place(checkpoints: Path) -> None:
-    if found := sorted(checkpoints.glob('*.pth')):
+    found = sorted(checkpoints.glob('*.pth'), key=lambda p: (len(p.name), p.name))
+    if found:
         raise FileExistsError(
             f'Expected no checkpoints yet, got {len(found)} in {checkpoints}; choose '
             'another --experiment_name or --log_dir, or go on with that run: '
@@ -182,11 +198,17 @@ def _check_place(checkpoints: Path) -> None:
         )
 
 
-def _fit(config: dict[str, Any]) -> LandCoverCLI:
+def _fit(config: dict[str, Any], dataset_val: str) -> LandCoverCLI:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'train.yaml'
         path.write_text(yaml.safe_dump(config, sort_keys=False), encoding='utf-8')
-        return LandCoverCLI(['fit', '--config', str(path)])
+        try:
+            return LandCoverCLI(['fit', '--config', str(path)])
+        except PatchesNotFoundError as error:
+            raise PatchesNotFoundError(
+                f'{error.__cause__} (--data_dir_train is the root for training, '
+                f'--data_dir_val the one of {dataset_val}.)'
+            ) from error
 
 
 def _say_how_to_go_on(cli: LandCoverCLI, folder: Path) -> None:

@@ -7,9 +7,18 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from ..contract import versions
-from ..maps import Grid, Parts, find_time, finish_map, join_parts, open_parts
+from ..maps import (
+    Grid,
+    Parts,
+    find_time,
+    finish_map,
+    join_parts,
+    list_outputs,
+    open_parts,
+)
 from ..records import hash_weights
 from ..scene_tiles import Run, SceneTiles
 from ..scenes import Scene
@@ -128,8 +137,14 @@ class SceneMapWriter(Callback):
         return opened
 
     def _path(self, tiles: SceneTiles, index: int) -> Path:
-        if len(tiles.scenes) == 1 and self.output.suffix:
+        is_file = self.output.suffix and not self.output.is_dir()
+        if is_file and len(tiles.scenes) == 1:
             return self.output
+        if is_file:
+            raise ValueError(
+                f'Expected a directory for the maps of {len(tiles.scenes)} scenes, got '
+                f'{self.output}; choose another --out or --scene_maps.output.'
+            )
         return self.output / f'{tiles.scenes[index].name}.tif'
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -152,6 +167,7 @@ class SceneMapWriter(Callback):
         values = outputs['logits'].float()
         if 'disagreement' in self.layers:
             values = torch.cat([values, outputs['disagreement'][:, None]], dim=1)
+        _require_finite(values, tiles.scenes[run.scene].name)
         rows, columns = tiles.rows[run.scene], tiles.columns[run.scene]
         if batch['step'] == 0 or step.run != tiles.steps[batch['step'] - 1].run:
             self.strip = Strip(rows, columns, values.shape[1], run.first)
@@ -184,23 +200,41 @@ class SceneMapWriter(Callback):
                 tags = make_tags(parts.settings)
                 made = finish_map(parts, tags, taken, self.polygons)
                 self.paths += made
-                trainer.print(f'Wrote {made[-1]}')
+                # Unlike the trainer's, this print leaves the progress bar alone.
+                pl_module.print(f'Wrote {made[-1]}')
         trainer.strategy.barrier()
 
 
 def _check_paths(paths: list[Path], tiles: SceneTiles) -> None:
-    """Check that maps replace neither each other nor a scene."""
+    """Check that the files of maps replace neither each other's nor a scene's."""
     if len({*paths}) < len(paths):
         twice = next(path for path in paths if paths.count(path) > 1)
         raise ValueError(
             f'Expected a map of its own for each scene, got {twice} for two; rename '
             'the scenes, or map them one by one.'
         )
-    sources = {Path(s).resolve() for scene in tiles.scenes for s in _sources(scene)}
-    if inputs := [path for path in paths if path.resolve() in sources]:
+    sources = {
+        Path(file).resolve()
+        for scene in tiles.scenes
+        for layer in scene.layers
+        for file in (layer.file.path, *layer.file.parts)
+    }
+    outputs = [output for path in paths for output in list_outputs(path)]
+    if inputs := [path for path in outputs if path.resolve() in sources]:
         raise ValueError(
             f'Expected another name for the map than that of its scene, got '
-            f'{inputs[0]}; choose another --out or --scene_maps.output.'
+            f'{inputs[0]}, which would be replaced; choose another --out or '
+            '--scene_maps.output.'
+        )
+
+
+def _require_finite(values: Tensor, name: str) -> None:
+    """Check that a network answers with numbers; NaN would become the first class."""
+    if not values.sum().isfinite():
+        raise RuntimeError(
+            f'Expected numbers from the network, got NaN or infinite ones in the scene '
+            f'{name}; map it with --trainer.precision 32-true, or take another '
+            'checkpoint.'
         )
 
 

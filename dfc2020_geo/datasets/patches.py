@@ -1,4 +1,4 @@
-"""What the datasets of patches share: reading, selecting, naming, plotting."""
+"""What the datasets of patches share: reading, selecting, naming."""
 
 import copy
 from abc import abstractmethod
@@ -9,17 +9,17 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from torchgeo.datasets.utils import Sample
 
 from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
-from ..previews import plot_patch, render_image
-from ..rasters import read_bands, read_image
+from ..rasters import fill_image, read_bands, read_stored, require_real
+from ..tiffs import Pixels
 from .index import rename
 from .pairing import PatchFiles
+from .plotting import DrawsSamples
 
 Transform = Callable[[Sample], Sample]
 
@@ -36,7 +36,7 @@ class PatchesNotFoundError(DatasetNotFoundError):
         FileNotFoundError.__init__(self, message)
 
 
-class PatchDataset(NonGeoDataset):
+class PatchDataset(DrawsSamples, NonGeoDataset):
     """Patches of Sentinel-1 and Sentinel-2, with or without labels.
 
     A sample has an 'image' of shape ``(C, H, W)``, float32 in the units of the files
@@ -133,21 +133,29 @@ class PatchDataset(NonGeoDataset):
                 it.
         """
         files = self.files[index]
-        images = {getattr(files, s): self._read_image(files, s) for s in self._sensors}
+        images = {getattr(files, s): self._read_bands(files, s) for s in self._sensors}
         labels = {}
         if files.label is not None:
             labels[files.label] = read_bands(files.label, [1], self._label_bands)
-        _require_same_size(images | labels)
-        image = np.concatenate(list(images.values()))
+        stored = {path: pixels.values for path, pixels in images.items()}
+        height, width = _common_size(stored | labels)
+        image = np.empty((len(self.bands), height, width), np.float32)
+        channels = np.cumsum([len(values) for values in stored.values()])[:-1]
+        for part, pixels in zip(
+            np.split(image, channels), images.values(), strict=True
+        ):
+            fill_image(part, pixels)
         sample: Sample = {'image': torch.from_numpy(image)}
         for path, codes in labels.items():
             sample['mask'] = self._encode(codes[0], path)
         return sample if self.transforms is None else self.transforms(sample)
 
-    def _read_image(self, files: PatchFiles, sensor: Sensor) -> np.ndarray:
+    def _read_bands(self, files: PatchFiles, sensor: Sensor) -> Pixels:
         path = getattr(files, sensor)
         indexes = [band.file_index for band in self.bands if band.sensor == sensor]
-        return read_image(path, indexes, FILE_BANDS[sensor])
+        pixels = read_stored(path, indexes, FILE_BANDS[sensor])
+        require_real(path, pixels)
+        return pixels
 
     def _encode(self, codes: np.ndarray, path: Path) -> Tensor:
         try:
@@ -182,39 +190,9 @@ class PatchDataset(NonGeoDataset):
         """
         return rename(self.files[index].id, 's2', self._prediction)
 
-    def plot(
-        self, sample: Sample, show_titles: bool = True, suptitle: str | None = None
-    ) -> Figure:
-        """Plot a sample, its mask and its prediction with one colour scale and legend.
 
-        Args:
-            sample: A sample as this dataset returns it, perhaps with a 'prediction' of
-                shape ``(H, W)`` in class indices.
-            show_titles: Whether each panel has its title.
-            suptitle: Title of the whole figure.
-
-        Returns:
-            The figure; without red, green and blue the image is Sentinel-1 in false
-            colour.
-
-        Raises:
-            RGBBandsMissingError: If *bands* has neither.
-        """
-        return plot_patch(
-            render_image(sample['image'].float(), self.bands),
-            {
-                key.capitalize(): sample[key].cpu().numpy()
-                for key in ('mask', 'prediction')
-                if key in sample
-            },
-            self.scheme,
-            show_titles,
-            suptitle,
-        )
-
-
-def _require_same_size(rasters: Mapping[Path, np.ndarray]) -> None:
-    """Check arrays of shape ``(..., H, W)``."""
+def _common_size(rasters: Mapping[Path, np.ndarray]) -> tuple[int, int]:
+    """Return the height and width that arrays of shape ``(..., H, W)`` share."""
     sizes = {path: raster.shape[-2:] for path, raster in rasters.items()}
     if len(set(sizes.values())) > 1:
         found = ' and '.join(f'{h} x {w} of {path}' for path, (h, w) in sizes.items())
@@ -222,3 +200,4 @@ def _require_same_size(rasters: Mapping[Path, np.ndarray]) -> None:
             f'Expected files of one patch to have the same height and width, got '
             f'{found}.'
         )
+    return next(iter(sizes.values()))

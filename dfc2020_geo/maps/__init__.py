@@ -3,7 +3,7 @@
 from .assembly import finish_map
 from .grid import Grid
 from .layers import Layer, decode_share, encode_share, find_layer
-from .names import layer_path
+from .names import layer_path, list_outputs
 from .parts import Parts, join_parts, open_parts
 from .polygons import measure_areas, write_polygons
 from .times import find_time
@@ -19,6 +19,7 @@ __all__ = [
     'finish_map',
     'join_parts',
     'layer_path',
+    'list_outputs',
     'measure_areas',
     'open_parts',
     'write_polygons',

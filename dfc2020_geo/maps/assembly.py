@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from ..atomic import UNFINISHED
 from .cog import write_cog
 from .names import find_outputs, item_path, layer_paths, polygons_path, style_path
 from .parts import Parts, explain
@@ -37,17 +39,19 @@ def finish_map(
         OSError: If they cannot be written; the message says what to do.
         RuntimeError: If rows are missing.
     """
-    draft = parts.directory / parts.output.name
     try:
-        _write_rasters(parts, draft, tags)
-        if polygons:
-            write_polygons(draft, polygons_path(draft))
-        if taken is not None:
-            item = make_item(
-                draft, parts.grid, parts.scheme, parts.layers, taken, tags, polygons
-            )
-            write_item(item_path(draft), item)
-        moved = _move(parts, draft)
+        # A directory of its own: another run could be at work on the same map.
+        with TemporaryDirectory(UNFINISHED, dir=parts.directory) as directory:
+            draft = Path(directory) / parts.output.name
+            _write_rasters(parts, draft, tags)
+            if polygons:
+                write_polygons(draft, polygons_path(draft))
+            if taken is not None:
+                item = make_item(
+                    draft, parts.grid, parts.scheme, parts.layers, taken, tags, polygons
+                )
+                write_item(item_path(draft), item)
+            moved = _move(parts, draft)
     except OSError as error:
         raise explain(error, parts.output) from error
     parts.remove()

@@ -69,9 +69,13 @@ def sidecar_path(raster: Path | str) -> Path:
     return Path(f'{raster}{SIDECAR}')
 
 
-def find_outputs(output: Path | str) -> list[Path]:
-    """Find what is there of a map, the map itself first."""
+def list_outputs(output: Path | str) -> list[Path]:
+    """List every file that a map can consist of, the map itself first."""
     rasters = [layer_path(output, name) for name in TITLES]
     beside = [path for r in rasters for path in (sidecar_path(r), style_path(r))]
-    paths = [*rasters, *beside, item_path(output), polygons_path(output)]
-    return [path for path in paths if path.exists()]
+    return [*rasters, *beside, item_path(output), polygons_path(output)]
+
+
+def find_outputs(output: Path | str) -> list[Path]:
+    """Find what is there of a map, the map itself first."""
+    return [path for path in list_outputs(output) if path.exists()]

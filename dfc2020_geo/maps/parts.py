@@ -112,12 +112,13 @@ class Parts:
         if row != self.grid.height:
             raise RuntimeError(
                 f'Expected each of the {self.grid.height} rows once, got them up to '
-                f'{row} in {self.directory}; run the same command again.'
+                f'{row} in {self.directory}; run the same command again, without a '
+                'limit on its batches.'
             )
 
     def remove(self) -> None:
         """Remove the work directory, once the map is there."""
-        shutil.rmtree(self.directory)
+        _remove(self.directory)
 
     def _shapes(self, rows: Rows) -> dict[str, tuple[int, ...]]:
         size = (rows[1] - rows[0], self.grid.width)
@@ -151,6 +152,7 @@ def open_parts(
     Raises:
         FileExistsError: If the map is there, or rows of other settings are; the message
             says which settings differ.
+        OSError: If it cannot be written there; the message says what to do.
         ValueError: If *output* cannot be a map's name, or the grid does not lie on the
             Earth.
     """
@@ -207,8 +209,9 @@ def explain(error: Exception, path: Path) -> OSError:
     """Say what to do after a file could not be written."""
     reason = getattr(error, 'strerror', None) or error
     message = (
-        f'Expected to write {path}, got: {reason}; see to it that there is room, then '
-        'run the same command again: it goes on from the rows done'
+        f'Expected to write {path}, got: {reason}; see to it that there is room, that '
+        'you may write there and that no other run makes the same map, then run the '
+        'same command again: it goes on from the rows done'
     )
     number = getattr(error, 'errno', None)
     return OSError(message) if number is None else OSError(number, message)
@@ -235,12 +238,15 @@ def _begin(parts: Parts, overwrite: bool) -> None:
             f'Expected no map yet, got {", ".join(map(str, outputs))}; set overwrite or '
             'choose another output.'
         )
-    for path in outputs:
-        path.unlink()
-    if parts.directory.exists():
-        shutil.rmtree(parts.directory)
-    parts.directory.mkdir(parents=True)
-    write_json(parts.directory / RECORD_NAME, parts.record)
+    try:
+        for path in outputs:
+            path.unlink()
+        if parts.directory.exists():
+            _remove(parts.directory)
+        parts.directory.mkdir(parents=True)
+        write_json(parts.directory / RECORD_NAME, parts.record)
+    except OSError as error:
+        raise explain(error, parts.directory) from error
 
 
 def _clean(directory: Path) -> None:
@@ -251,6 +257,16 @@ def _clean(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _remove(directory: Path) -> None:
+    """Remove a work directory, the record last: until then it is known whose it is."""
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != RECORD_NAME:
+            path.unlink()
+    shutil.rmtree(directory)
 
 
 def _read_record(directory: Path) -> dict[str, Any] | None:

@@ -1,3 +1,4 @@
+import os
 import pickle
 import shutil
 import struct
@@ -371,7 +372,7 @@ def test_what_a_checkpoint_lacks_is_said(folder: Path) -> None:
         ),
         (
             {'no_savanna': False, 'use_s2lr': True},
-            r'reads 12 channels, .* give 15; It tells 9 classes apart',
+            r'reads 12 channels, .* give 15. It tells 9 classes apart',
         ),
         (
             {'model': 'deeplab'},
@@ -386,6 +387,12 @@ def test_what_a_checkpoint_lacks_is_said(folder: Path) -> None:
         ({'batch_size': 'many'}, r'args.pkl'),
         ({'val_freq': 'often'}, r'args.pkl'),
         ({'model': []}, r'args.pkl'),
+        ({'weight_decay': None}, r'args.pkl'),
+        ({'batch_size': 0}, r'got .*args.pkl: .* batch_size from 1 .* got 0 and 0\.$'),
+        (
+            {'no_savanna': 'False'},
+            r"no_savanna of True or False, got 'False'.*args.pkl",
+        ),
     ],
 )
 def test_arguments_of_another_network_are_refused(
@@ -440,7 +447,14 @@ def _damaged(weights: dict[str, Tensor]) -> Iterator[tuple[Any, str]]:
     )
     yield {'model_state_dict': weights | {name: 1}}, rf"got '{name}' of int in .*pth"
     sparse = torch.zeros_like(weights[name]).to_sparse()
-    yield {'model_state_dict': weights | {name: sparse}}, rf"got '{name}' of Tensor"
+    yield (
+        {'model_state_dict': weights | {name: sparse}},
+        rf"got '{name}' of torch.sparse",
+    )
+    complexes = weights[name].to(torch.complex64)
+    yield {'model_state_dict': weights | {name: complexes}}, r'of torch.ComplexFloat'
+    nothing = weights[name].to('meta')
+    yield {'model_state_dict': weights | {name: nothing}}, r'of torch.meta.Float'
     yield {'model_state_dict': list(weights.values())}, r'a dict of tensors, got list'
     for step in (-1, 1.0, '7', True):
         expected = rf'Expected step to count from 0, got {step!r}'
@@ -466,14 +480,23 @@ class Running:
         return Path.touch, (self.marker,)
 
 
+class RunningShell(Running):
+    def __reduce__(self) -> Any:
+        return os.system, (f'touch {self.marker}',)
+
+
 @pytest.mark.parametrize('how', [OF_2020, {}], ids=['2020', 'today'])
+@pytest.mark.parametrize(
+    ('hostile', 'named'),
+    [(Running, 'getattr'), (RunningShell, rf'{os.system.__module__}\.system')],
+)
 def test_nothing_of_a_hostile_checkpoint_runs(
-    how: dict[str, Any], folder: Path
+    how: dict[str, Any], hostile: type[Running], named: str, folder: Path
 ) -> None:
     marker, path = folder / 'marker', folder / 'checkpoint.pth'
-    content = {'model_state_dict': {}, 'step': Running(marker)}
+    content = {'model_state_dict': {}, 'step': hostile(marker)}
     torch.save(content, path, **how)
-    expected = r'got .*checkpoint.pth, which would import .*; nothing of it was run'
+    expected = rf'got .*checkpoint.pth, which would import {named}; nothing of it was'
     with pytest.raises(ValueError, match=expected):
         import_checkpoint(UNET, path, folder / 'model.ckpt')
     assert not marker.exists()
@@ -672,6 +695,18 @@ def test_commands_say_what_they_read_and_wrote(
     said = capsys.readouterr().err
     assert said.startswith('dfc2020-geo: error: Expected no file yet, got')
     assert said.count('\n') == 1
+
+
+def test_two_spellings_of_one_flag_must_agree(
+    folder: Path, unet: Genuine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [f'--config={UNET}', f'--checkpoint_file={unet.path}', '--out=x.ckpt']
+    with pytest.raises(SystemExit):
+        main(['import-baseline', *args, f'--config_file={DEEPLAB}'])
+    assert f'mean the same, got {UNET} and {DEEPLAB}.' in capsys.readouterr().err
+    args[-1] = f'--out={folder / "model.ckpt"}'
+    main(['import-baseline', *args, f'--config_file={UNET}'])
+    assert (folder / 'model.ckpt').exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """predict.py beside a naive statement of what the baseline does, on its small trees."""
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from golden_weights import fill_network
 from dfc2020_geo.baseline.arguments import ARGUMENTS
 from dfc2020_geo.baseline.checkpoints import import_checkpoint
 from dfc2020_geo.baseline.pickles import write_arguments
-from dfc2020_geo.baseline.prediction import build_parser, main
+from dfc2020_geo.baseline.prediction import build_parser, complete_flag, main
 from dfc2020_geo.models import build_network
 
 pytestmark = pytest.mark.filterwarnings(
@@ -355,6 +356,47 @@ def test_both_spellings_may_say_the_same(
     )
     with pytest.raises(FileNotFoundError, match=r'a checkpoint, got no file at'):
         main(['--data_dir', '.', *args.split()])
+
+
+@pytest.mark.parametrize(
+    ('flag', 'whole'),
+    [
+        ('--con', '--config_file'),
+        ('--ch', '--checkpoint_file'),
+        ('--datas', '--dataset'),
+        ('--data_', '--data_dir'),
+        ('--o', '--out_dir'),
+        ('--p', '--preview_dir'),
+        ('--b', '--batch_size'),
+    ],
+)
+def test_flags_may_be_as_short_as_in_the_baseline(flag: str, whole: str) -> None:
+    # By argparse itself, from a parser of the baseline's flags alone.
+    theirs = argparse.ArgumentParser()
+    for name in ('config_file', 'checkpoint_file', 'batch_size', 'workers', 'dataset',
+                 'data_dir', 'out_dir', 'preview_dir'):  # fmt: skip
+        theirs.add_argument(f'--{name}')
+    assert vars(theirs.parse_args([flag, '3']))[whole.removeprefix('--')] == '3'
+    assert complete_flag(flag) == whole
+    assert complete_flag(f'{flag}=a=b') == f'{whole}=a=b'
+
+
+@pytest.mark.parametrize(
+    'argument',
+    ['--config', '--config=x', '--c', '--dat', '--over', '--', '-h', 'out', ''],
+)
+def test_other_arguments_stay_as_they_are(argument: str) -> None:
+    assert complete_flag(argument) == argument
+
+
+def test_a_root_without_patches_is_named_by_its_flag(
+    imported: Files, predict: Callable[..., Any], tmp_path: Path
+) -> None:
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'got an empty folder.*\(This is dfc2020_val: --data_dir is its root, --dataset',
+    ):
+        predict('dfc2020_val', imported, '--data_dir', str(tmp_path))
 
 
 def test_the_directory_of_the_data_is_asked_for() -> None:

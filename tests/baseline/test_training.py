@@ -153,6 +153,34 @@ def test_another_run_does_not_replace_checkpoints(folder: Path) -> None:
     assert {p: p.read_bytes() for p in before} == before
 
 
+def test_the_newest_checkpoint_is_the_one_to_go_on_with(tmp_path: Path) -> None:
+    checkpoints = tmp_path / 'logs' / 'experiment' / 'checkpoints'
+    checkpoints.mkdir(parents=True)
+    for step in (500, 1000, 90):
+        (checkpoints / f'checkpoint_step_{step}.pth').touch()
+    paths = [f'--data_dir_train={tmp_path}', f'--log_dir={tmp_path / "logs"}']
+    with pytest.raises(FileExistsError, match=r'--ckpt_path \S+_step_1000\.pth$'):
+        main(['--use_s1', *paths])
+
+
+def test_a_root_without_patches_is_named_by_its_flag(tmp_path: Path) -> None:
+    paths = [f'--data_dir_train={tmp_path}', f'--log_dir={tmp_path / "logs"}']
+    expected = (
+        r'got only logs.*\(--data_dir_train .*, --data_dir_val the one of sen12ms_'
+    )
+    with pytest.raises(FileNotFoundError, match=expected):
+        main(['--model=unet', '--use_s1', *paths])
+
+
+def test_paths_of_the_home_directory_are_found_behind_an_equals_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    given = build_parser().parse_args(['--log_dir=~/logs', '--data_dir_train=~/data'])
+    assert given.log_dir == str(tmp_path / 'logs')
+    assert given.data_dir_train == str(tmp_path / 'data')
+
+
 @pytest.mark.slow
 def test_training_goes_on_with_its_settings(folder: Path) -> None:
     run = _run(folder)
@@ -207,6 +235,9 @@ def test_the_example_of_the_description_is_understood() -> None:
         ('--use_s1 --max_epochs 0', 'Expected --max_epochs from 1, got 0'),
         ('--use_s1 --workers -1', 'Expected --workers from 0, got -1'),
         ('--use_s1 --lr nan', 'Expected --lr from 0, got nan'),
+        ('--use_s1 --lr inf', 'Expected --lr from 0, got inf'),
+        ('--use_s1 --seed -5', 'Expected --seed from 0 to 4294967295, got -5'),
+        ('--use_s1 --seed 4294967296', 'to 4294967295, got 4294967296'),
         ('--use_s1 --batch_size 1', 'Expected --batch_size 2 or more for deeplab'),
         (
             '--use_s1 --dataset_val dfc2020_val',

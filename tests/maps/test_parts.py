@@ -2,6 +2,7 @@ import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,29 @@ def test_other_settings_are_refused_by_name(
     with pytest.raises(FileExistsError, match=message + r'.*set overwrite'):
         begin(output, **arguments)
     assert begin(output, overwrite=True, **arguments).done() == set()
+
+
+def test_a_run_killed_while_it_cleans_up_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = begin(tmp_path / 'map.tif', GRID)
+    write_rows(parts, make_layers(GRID))
+
+    def die(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, 'rmtree', die)
+    with pytest.raises(KeyboardInterrupt):
+        parts.remove()
+    monkeypatch.undo()
+    assert [p.name for p in parts.directory.iterdir()] == ['run.json']
+    assert begin(tmp_path / 'map.tif', GRID).done() == set()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'link').symlink_to(tmp_path / 'nowhere' / 'deep')
+    with pytest.raises(OSError, match=r'Expected to write .*link/map\.tif\.part, got'):
+        begin(tmp_path / 'link' / 'map.tif', GRID)
 
 
 def test_other_layers_are_refused(tmp_path: Path) -> None:
