@@ -13,9 +13,13 @@ import pytest
 import rasterio
 import torch
 import yaml
+from lightning.pytorch import Trainer
 
+from dfc2020_geo.callbacks import ClassMapWriter
 from dfc2020_geo.cli import main
 from dfc2020_geo.contract import CONTRACT_KEY, read_checkpoint
+from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.tasks import LandCoverSegmentation
 
 pytestmark = pytest.mark.filterwarnings(
     # rasterio, of DFC2020's TIFFs, when a test opens them itself.
@@ -493,3 +497,15 @@ def test_a_missing_root_is_named_with_what_was_looked_for(run: Run) -> None:
     error = run('test', '--data.dfc2020_root=nowhere')
     assert len(error.strip().splitlines()) == 1
     assert 'nowhere' in error
+
+
+def test_a_sensor_that_is_not_read_is_not_replaced_either(
+    baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(baseline_tree / 'tiffs', tmp_path / 'tiffs')
+    data = LandCoverDataModule(unlabeled_root=root, bands=['s1'], num_workers=0)
+    task = LandCoverSegmentation(['s1'], model='fcn', num_filters=2)
+    writer = ClassMapWriter(root / 's2', overwrite=True)
+    trainer = Trainer(accelerator='cpu', logger=False, callbacks=[writer])
+    with pytest.raises(ValueError, match=r'got a folder of the data: .*s2'):
+        trainer.predict(task, datamodule=data, return_predictions=False)

@@ -11,7 +11,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from ..argmax import best_class
 from ..atomic import make_directory
+from ..bands import FILE_BANDS
 from ..contract import find_conflict
 from ..datasets import PatchDataset
 from ..records import begin_record, finish_record, hash_weights, missing_outputs
@@ -110,6 +112,8 @@ class PatchWriter(BasePredictionWriter):
             for path in (files.s2, files.s1, files.label)
             if path is not None
         }
+        # Of a sensor that the network does not read, too.
+        inputs |= {path.with_name(sensor) for path in inputs for sensor in FILE_BANDS}
         if self.output_dir.resolve() in inputs:
             raise ValueError(
                 f'Expected an output_dir of its own, got a folder of the data: '
@@ -195,7 +199,7 @@ def _to_arrays(prediction: Prediction) -> dict[str, np.ndarray]:
     """Bring a batch's prediction to the host; torchgeo's tasks give shares alone."""
     tensors = {k: v for k, v in prediction.items() if v is not None}
     if 'prediction' not in tensors:
-        tensors['prediction'] = tensors['probabilities'].max(dim=1).indices.byte()
+        tensors['prediction'] = best_class(tensors['probabilities'], dim=1)
     return {key: value.cpu().numpy() for key, value in tensors.items()}
 
 

@@ -84,7 +84,8 @@ def footprint(grid: Grid) -> dict[str, Any]:
         outline = grid.outline()
         found = transform_geom(grid.crs, DEGREES, outline, precision=_DIGITS)
         west, south, east, north = bounds(found)
-    except (*GDAL_ERRORS, ValueError, KeyError) as error:
+    except (*GDAL_ERRORS, ValueError, KeyError, SystemError) as error:
+        # SystemError is what rasterio makes of a failure that GDAL gives no reason for.
         raise _off_the_earth(grid) from error
     if not -180 <= west <= 180 or not -90 <= south <= north <= 90 or east > 180:
         raise _off_the_earth(grid)
