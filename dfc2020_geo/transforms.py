@@ -137,9 +137,9 @@ class ScaleBands(_SampleOperation):
         numbers = [self.flags[name].flatten().tolist() for name in _SCALING]
         for plane, low, high, span, offset, fill in zip(image, *numbers, strict=True):
             for block in plane.split(_BLOCK_ROWS):
-                block.nan_to_num_(fill, math.inf, -math.inf).clamp_(low, high).div_(
-                    span
-                )
+                if not is_finite:
+                    block.nan_to_num_(fill, math.inf, -math.inf)
+                block.clamp_(low, high).div_(span)
                 if offset:
                     block.add_(offset)
         return image

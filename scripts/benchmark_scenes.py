@@ -66,7 +66,9 @@ def write_scene(folder: Path, side: int) -> None:
                 if name == 's1':
                     block[1] -= 7
                 window = Window(0, row, side, rows)  # ty: ignore[too-many-positional-arguments]
-                raster.write(block.astype(dtype), window=window)
+                raster.write(
+                    block.clip(-30 if name == 's1' else 1).astype(dtype), window=window
+                )
 
 
 def make_task(network: str) -> LandCoverSegmentation:

@@ -27,6 +27,7 @@ _OPTIONS = {
     'level': 1,
     'blocksize': _BLOCK,
     'bigtiff': 'IF_SAFER',
+    'num_threads': 'ALL_CPUS',
 }
 
 #: Memory for blocks, in place of a share of the machine's; sidecars even where the
