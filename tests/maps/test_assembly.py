@@ -329,6 +329,7 @@ def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
 
 
 #: Makes a COG of ten bands from rows that it makes on the way; prints the memory.
+#: GDAL's caches fill up first, so both heights have to be well above that.
 MEASURE = """
 import re, sys
 from pathlib import Path
@@ -338,11 +339,11 @@ from dataclasses import replace
 from dfc2020_geo.maps import find_layer
 from dfc2020_geo.maps.cog import write_cog
 size = int(sys.argv[2])
-grid = replace(GRIDS['UTM north'], height=size, width=4096)
-peak = lambda: int(re.findall('VmHWM:\\s*(.*) kB', STATUS.read_text())[0])
+grid = replace(GRIDS['UTM north'], height=size, width=2048)
+peak = lambda: int(re.findall('VmHWM: *(.*) kB', STATUS.read_text())[0])
 STATUS = Path('/proc/self/status')
 before = peak()
-rows = (np.full((10, 64, 4096), i % 250, np.uint8) for i in range(size // 64))
+rows = (np.full((10, 64, 2048), i % 250, np.uint8) for i in range(size // 64))
 write_cog(Path(sys.argv[1]), rows, grid, find_layer('probabilities', SCHEME), {})
 print(peak() - before)
 """
@@ -352,7 +353,7 @@ print(peak() - before)
 @pytest.mark.skipif(sys.platform != 'linux', reason='asks the kernel for the peak')
 def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
     peaks = []
-    for height in (2048, 8192):
+    for height in (16384, 32768):
         command = [sys.executable, '-c', MEASURE, str(tmp_path / 'x.tif'), str(height)]
         run = subprocess.run(
             command,
@@ -362,5 +363,5 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
             check=True,
         )
         peaks.append(int(run.stdout))
-    assert peaks[1] < 1.3 * peaks[0]
+    assert peaks[1] < 1.2 * peaks[0]
     assert peaks[1] < 300 * 1024
