@@ -15,7 +15,7 @@ from torchgeo.datasets.utils import Sample
 
 from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
-from ..rasters import fill_image, read_bands, read_stored, require_real
+from ..rasters import fill_image, read_stored, require_real
 from ..tiffs import Pixels
 from .index import rename
 from .pairing import PatchFiles
@@ -96,6 +96,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self.bands = select_bands(bands)
         self.scheme = get_scheme(scheme)
         self.transforms = transforms
+        self._read = read_stored
         self.note = ''
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
@@ -136,7 +137,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         images = {getattr(files, s): self._read_bands(files, s) for s in self._sensors}
         labels = {}
         if files.label is not None:
-            labels[files.label] = read_bands(files.label, [1], self._label_bands)
+            labels[files.label] = self._read(files.label, [1], self._label_bands).values
         stored = {path: pixels.values for path, pixels in images.items()}
         height, width = _common_size(stored | labels)
         image = np.empty((len(self.bands), height, width), np.float32)
@@ -153,7 +154,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
     def _read_bands(self, files: PatchFiles, sensor: Sensor) -> Pixels:
         path = getattr(files, sensor)
         indexes = [band.file_index for band in self.bands if band.sensor == sensor]
-        pixels = read_stored(path, indexes, FILE_BANDS[sensor])
+        pixels = self._read(path, indexes, FILE_BANDS[sensor])
         require_real(path, pixels)
         return pixels
 
