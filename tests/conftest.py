@@ -1,11 +1,20 @@
 """Fixtures that several test modules share."""
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 DATA = Path(__file__).parent / 'data'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is kept in the home of who runs the tests."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv('DFC2020_GEO_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -16,6 +16,7 @@ from ..atomic import make_directory
 from ..bands import FILE_BANDS
 from ..contract import find_conflict
 from ..datasets import PatchDataset
+from ..loading import StoredPatches
 from ..records import begin_record, finish_record, hash_weights, missing_outputs
 
 Prediction = dict[str, Tensor | None]
@@ -106,12 +107,7 @@ class PatchWriter(BasePredictionWriter):
                 f'Expected a name for each class map, got {twice[0]} for '
                 f'{ids[twice[0]]} patches of {dataset.root}; rename their files.'
             )
-        inputs = {
-            path.parent.resolve()
-            for files in dataset.files
-            for path in (files.s2, files.s1, files.label)
-            if path is not None
-        }
+        inputs = {folder.resolve() for folder in dataset.files.folders}
         # Of a sensor that the network does not read, too.
         inputs |= {path.with_name(sensor) for path in inputs for sensor in FILE_BANDS}
         if self.output_dir.resolve() in inputs:
@@ -214,4 +210,5 @@ def _patches(dataset: Any) -> PatchDataset:
 
 def _predicted(trainer: Trainer) -> PatchDataset:
     loaders = trainer.predict_dataloaders
-    return _patches(getattr(loaders, 'dataset', loaders))
+    dataset = getattr(loaders, 'dataset', loaders)
+    return _patches(dataset.dataset if isinstance(dataset, StoredPatches) else dataset)

@@ -1,41 +1,19 @@
-"""Finding the rasters of a packaging below its root: paths only, each folder once."""
+"""Finding the rasters of a packaging below its root: names only, each folder once."""
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
-#: What is in a file: ``'s1'``, ``'s2'``, or labels, ``'lc'`` or ``'dfc'``.
-type Kind = str
+from .runs import Run, match_names
+from .trees import Tree
 
-_EXTENSIONS = ('.tif', '.tiff')
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz')
 
 #: Folders are entered down to this depth, so that a circle of links ends.
 _MAX_DEPTH = 5
-
-
-class Raster(NamedTuple):
-    """One file of a patch.
-
-    Attributes:
-        kind: What is in the file.
-        patch: What the files of a patch have in common: its Sentinel-2 file's stem.
-        path: The file, with ``/``; a string, as there are half a million of them.
-        scene: Season or phase and scene, for example ``'ROIs1158_spring/1'``.
-    """
-
-    kind: Kind
-    patch: str
-    path: str
-    scene: str = ''
-
-    @property
-    def name(self) -> str:
-        """Name of the file, without its folder."""
-        return self.path.rpartition('/')[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,108 +24,96 @@ class Layout:
         folders: The names of its folders.
         rasters: The paths of its rasters, relative to the root and with ``/``; its
             groups ``stem``, ``kind``, ``season`` and ``scene`` say what a raster is.
+            A stem ends in ``_p`` and a number.
         expected: Those folders in words, for messages.
+        places: The paths of the folders that hold rasters and no folders, if that can
+            be told without reading them; its groups say the same.
     """
 
     folders: re.Pattern[str]
     rasters: re.Pattern[str]
     expected: str
+    places: re.Pattern[str] | None = None
 
 
-def rename(name: str, old: str, new: str) -> str:
-    """Name the sibling of a file: another kind of raster of the same patch.
+class Place:
+    """A folder of a packaging that may hold rasters.
 
-    Args:
-        name: Name or stem of a file, without its folder.
-        old: Kind of that file, for example ``'s2'``.
-        new: Kind of its sibling.
-
-    Returns:
-        *name* with ``_new_`` in place of ``_old_``; *name* itself without ``_old_``.
+    Attributes:
+        path: The folder, from the root and with ``/``.
+        kind: What is in its files, empty if they are not all of a kind.
+        scene: Season and scene, empty if not known.
     """
-    return name.replace(f'_{old}_', f'_{new}_')
+
+    def __init__(
+        self, tree: Tree, layout: Layout, path: str, names: list[str] | None = None
+    ) -> None:
+        """Initialize a new Place instance.
+
+        Args:
+            tree: Where to look.
+            layout: What to look for.
+            path: The folder.
+            names: Names of its GeoTIFFs, if it was read already.
+        """
+        self.path = path
+        self._tree, self._layout, self._names = tree, layout, names
+        match = layout.places and layout.places.fullmatch(path)
+        self.kind = match['kind'] if match else ''
+        self.scene = f'{match["season"]}/{match["scene"]}' if match else ''
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Its rasters; the folder is read now, if it was not before."""
+        names = self._names
+        if names is None:
+            names = self._tree.scan(self.path)[1]
+        return match_names(self._layout.rasters, self.path, names)
 
 
-def patch_name(stem: str, kind: Kind) -> str:
-    """Name the patch that a file belongs to.
-
-    Args:
-        stem: Name of the file, without its extension.
-        kind: What is in the file.
-
-    Returns:
-        Stem of the patch's Sentinel-2 file.
-    """
-    return rename(rename(stem, kind, 's2'), 's1', 's2')
-
-
-def scan(folder: Path) -> tuple[list[str], list[str]]:
-    """List the folders and the GeoTIFFs in a folder, without hidden ones.
-
-    Args:
-        folder: Folder to list.
-
-    Returns:
-        Sorted names of its folders, and sorted names of its GeoTIFFs.
-    """
-    folders, rasters = [], []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            # macOS leaves ._NAME beside NAME, and in zips a folder of those.
-            if entry.name.startswith('.') or entry.name == '__MACOSX':
-                continue
-            if entry.is_dir():
-                folders.append(entry.name)
-            elif entry.name.lower().endswith(_EXTENSIONS):
-                rasters.append(entry.name)
-    return sorted(folders), sorted(rasters)
-
-
-def find_rasters(root: Path, layout: Layout) -> list[Raster]:
-    """Find the rasters of a packaging in its root, or one level deeper.
+def find_places(tree: Tree, layout: Layout) -> list[Place]:
+    """Find the folders of a packaging in its root, or one level deeper.
 
     Args:
-        root: Folder to look in; it may be missing.
+        tree: Where to look.
         layout: What to look for.
 
     Returns:
-        Rasters of the layout's folders in *root*; if there are none, those in the
-        other folders of *root*.
+        Folders of the layout in the root, and the root; if there are no rasters in
+        them, those in the other folders of the root.
     """
-    if not root.is_dir():
-        return []
-    folders, names = scan(root)
+    folders, names = tree.scan('')
     own = [name for name in folders if layout.folders.fullmatch(name)]
-    # Disks have folders that only their administrator may list, such as lost+found.
-    readable = [name for name in folders if os.access(root / name, os.R_OK | os.X_OK)]
-    other = [name for name in readable if name not in own]
-    return _match(root, names, own, layout) or _match(root, [], other, layout)
+    places = [Place(tree, layout, '', names), *_walk_all(tree, own, layout)]
+    if any(place.runs for place in places):
+        return places
+    other = [name for name in folders if name not in own and _is_readable(tree, name)]
+    return list(_walk_all(tree, other, layout))
 
 
-def _match(
-    root: Path, names: list[str], folders: list[str], layout: Layout
-) -> list[Raster]:
-    paths = [*names, *(path for name in folders for path in _walk(root, name, layout))]
-    return [
-        Raster(
-            match['kind'],
-            patch_name(match['stem'], match['kind']),
-            f'{root.as_posix()}/{path}',
-            f'{match["season"]}/{match["scene"]}',
-        )
-        for path in paths
-        if (match := layout.rasters.fullmatch(path))
-    ]
+def _is_readable(tree: Tree, folder: str) -> bool:
+    try:
+        tree.scan(folder)
+    except PermissionError:
+        return False
+    return True
 
 
-def _walk(root: Path, folder: str, layout: Layout) -> Iterator[str]:
-    """Yield the relative paths of the GeoTIFFs in and below a folder."""
-    folders, rasters = scan(root / folder)
-    yield from (f'{folder}/{name}' for name in rasters)
+def _walk_all(tree: Tree, folders: Iterable[str], layout: Layout) -> Iterator[Place]:
+    for folder in folders:
+        yield from _walk(tree, folder, layout)
+
+
+def _walk(tree: Tree, folder: str, layout: Layout) -> Iterator[Place]:
+    """Yield a folder and those below it that belong to the layout."""
+    if layout.places and layout.places.fullmatch(folder):
+        yield Place(tree, layout, folder)
+        return
+    folders, names = tree.scan(folder)
+    yield Place(tree, layout, folder, names)
     if folder.count('/') < _MAX_DEPTH:
-        for name in folders:
-            if layout.folders.fullmatch(name):
-                yield from _walk(root, f'{folder}/{name}', layout)
+        inner = (name for name in folders if layout.folders.fullmatch(name))
+        yield from _walk_all(tree, (f'{folder}/{name}' for name in inner), layout)
 
 
 def name_some(names: Collection[str]) -> str:

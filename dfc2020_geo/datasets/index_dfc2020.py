@@ -1,16 +1,17 @@
 """The packagings of the contest's data (https://doi.org/10.21227/rha7-m332)."""
 
 import csv
-import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..bands import Sensor
-from .index import Kind, Layout, Raster, find_rasters, name_some, not_found, patch_name
-from .pairing import PatchFiles, pair, pair_labelled, require_twins
-
-logger = logging.getLogger(__name__)
+from .index import Layout, find_places, name_some, not_found
+from .index_cache import Found, remember
+from .pairing import file_name, pair, pair_labelled, require_twins
+from .runs import Kind, Run, patch_name
+from .table import PatchTable
+from .trees import Tree
 
 _PHASE_FOLDER = (
     r'(?:(?:ROIs0000_)?(?:validation|val|test)'
@@ -88,15 +89,15 @@ _FOUND = {
 
 
 def index_dfc2020(
-    root: Path,
+    tree: Tree,
     split: str,
     sensors: Sequence[Sensor],
     cities: Sequence[str] | None = None,
-) -> list[PatchFiles]:
+) -> PatchTable:
     """Find the patches of a split of the contest's data.
 
     Args:
-        root: Folder of the packaging that has the split, or the folder above it.
+        tree: Its root is the packaging that has the split, or the folder above it.
         split: One of the splits of ``DFC2020Patches``.
         sensors: The sensors whose images are needed.
         cities: Cities of ``DFC_Public_Dataset`` to keep, all if None.
@@ -111,37 +112,48 @@ def index_dfc2020(
         RuntimeError: If a line of a list is not understood, or a file is there twice.
         ValueError: If a city is unknown.
     """
+    return remember(tree, _find, split, sensors, cities)
+
+
+def _find(
+    tree: Tree, split: str, sensors: Sequence[Sensor], cities: Sequence[str] | None
+) -> Found:
     layout = _LAYOUTS[split]
-    rasters = find_rasters(root, layout)
+    runs = _find_runs(tree, layout)
     kinds: tuple[Kind, ...] = (*sensors, 'dfc')
-    if not rasters:
-        patches = []
+    patches, warnings = None, []
+    if not runs:
+        pass
     elif split == 'all':
-        patches = _pair_public(rasters, kinds, cities)
+        patches, warnings = _pair_public(tree, runs, kinds, cities)
     elif split in _COPERNICUS_PARTS:
-        patches = _pair_copernicus(rasters, kinds, _COPERNICUS_PARTS[split])
+        patches = _pair_copernicus(tree, runs, kinds, _COPERNICUS_PARTS[split])
     else:
-        patches = pair_labelled(root, rasters, kinds)
+        patches, warnings = pair_labelled(tree.root, runs, kinds)
     if not patches:
-        raise not_found(root, layout.expected, _hint(root, layout))
-    return patches
+        raise not_found(tree.root, layout.expected, _hint(tree, layout))
+    return Found(patches, tuple(warnings))
 
 
-def _hint(root: Path, layout: Layout) -> str:
+def _find_runs(tree: Tree, layout: Layout) -> list[Run]:
+    return [run for place in find_places(tree, layout) for run in place.runs]
+
+
+def _hint(tree: Tree, layout: Layout) -> str:
     """Say which other packagings are there."""
     return ' '.join(
         text
         for split, text in _FOUND.items()
-        if _LAYOUTS[split] is not layout and find_rasters(root, _LAYOUTS[split])
+        if _LAYOUTS[split] is not layout and _find_runs(tree, _LAYOUTS[split])
     )
 
 
 def _pair_public(
-    rasters: Sequence[Raster], kinds: Sequence[Kind], cities: Sequence[str] | None
-) -> list[PatchFiles]:
+    tree: Tree, runs: Sequence[Run], kinds: Sequence[Kind], cities: Sequence[str] | None
+) -> tuple[PatchTable, list[str]]:
     """Pair what is complete: the release is known to hold patches that are not."""
     if cities is not None:
-        present = sorted({_city(raster) for raster in rasters})
+        present = sorted({_city(run) for run in runs})
         wanted = [cities] if isinstance(cities, str) else list(cities)
         unknown = [city for city in wanted if city not in present]
         if unknown or not wanted:
@@ -149,35 +161,32 @@ def _pair_public(
                 f'Expected one or more of the cities {", ".join(present)}, '
                 f'got {unknown or wanted}.'
             )
-        rasters = [raster for raster in rasters if _city(raster) in wanted]
-    patches, incomplete = pair(rasters, kinds)
-    if incomplete:
-        names = [next(iter(files.values())).name for files in incomplete]
-        logger.warning(
-            'Skipped %d incomplete patches of DFC_Public_Dataset: %s.',
-            len(incomplete),
-            name_some(names),
-        )
-    return patches
+        runs = [run for run in runs if _city(run) in wanted]
+    patches, incomplete = pair(tree.root, runs, kinds)
+    if not incomplete:
+        return patches, []
+    names = [file_name(next(iter(files.values()))) for files in incomplete]
+    skipped = f'{len(names)} incomplete patches of DFC_Public_Dataset'
+    return patches, [f'Skipped {skipped}: {name_some(names)}.']
 
 
-def _city(raster: Raster) -> str:
-    return raster.scene.partition('/')[2]
+def _city(run: Run) -> str:
+    return run.scene.partition('/')[2]
 
 
 def _pair_copernicus(
-    rasters: Sequence[Raster], kinds: Sequence[Kind], part: str
-) -> list[PatchFiles]:
+    tree: Tree, runs: Sequence[Run], kinds: Sequence[Kind], part: str
+) -> PatchTable:
     """Pair what a list of Copernicus-Bench names."""
-    home = Path(rasters[0].path).parents[1]
+    home = (tree.root / runs[0].folder).parent
     path = home / f'dfc-{part}-new.csv'
-    if not path.is_file():
+    if not tree.is_file(path):
         raise not_found(home, f'{path.name} beside s1, s2 and dfc', 'Extract it there.')
     listed = _read_list(path)
-    chosen = [raster for raster in rasters if raster.patch in listed]
-    patches, incomplete = pair(chosen, kinds)
+    chosen = [kept for run in runs for kept in run.keep(listed)]
+    patches, incomplete = pair(tree.root, chosen, kinds)
     require_twins(home, incomplete, kinds)
-    absent = sorted(listed - {raster.patch for raster in chosen})
+    absent = sorted(listed - {name for run in chosen for name in run.patches})
     if absent:
         raise FileNotFoundError(
             f'Expected the patches of {path} in {home}, got {len(absent)} without any '

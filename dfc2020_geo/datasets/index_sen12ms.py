@@ -1,16 +1,17 @@
 """The layout and the splits of SEN12MS (https://doi.org/10.14459/2019mp1474000)."""
 
 import hashlib
-import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..bands import Sensor
-from .index import Layout, Raster, find_rasters, not_found, patch_name
-from .pairing import PatchFiles, pair_labelled
-
-logger = logging.getLogger(__name__)
+from .index import Layout, Place, find_places, not_found
+from .index_cache import Found, remember
+from .pairing import pair_labelled
+from .runs import Kind, Run, patch_name
+from .table import PatchTable
+from .trees import Tree
 
 _SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')
 _SEASON = f'(?P<season>{"|".join(_SEASONS)})'
@@ -23,6 +24,7 @@ _LAYOUT = Layout(
     ),
     expected=f'one or more of the folders {", ".join(_SEASONS)} with folders '
     's1_<scene>, s2_<scene> and lc_<scene> of GeoTIFFs',
+    places=re.compile(rf'(?:[^/]+/)?{_SEASON}/(?P<kind>s1|s2|lc)_(?P<scene>\d+)'),
 )
 
 #: The Sentinel-1 image of this patch is known to be damaged.
@@ -31,52 +33,61 @@ _BROKEN_PATCH = 'ROIs1868_summer_s2_146_p202'
 _SCENE_LIST = 'SEN12MS_holdOutScenes.txt'
 _SCENE_LINE = re.compile(rf'{_SEASON}[/\\](s1|s2|lc)_(?P<scene>\d+)')
 _FILE_LISTS = {'train': 'train_list.txt', 'holdout': 'test_list.txt'}
-_FILE_LINE = re.compile(rf'(?P<stem>{_SEASON}_(?P<kind>s1|s2|lc)_\d+_p\d+)(\.tiff?)?')
+_FILE_LINE = re.compile(
+    rf'(?P<stem>{_SEASON}_(?P<kind>s1|s2|lc)_(?P<scene>\d+)_p\d+)(\.tiff?)?'
+)
 _LISTS_URL = 'https://github.com/schmitt-muc/SEN12MS/tree/master/splits'
 
 _GEO_VAL_SHARE = 0.1
 _GEO_VAL_SEED = 2020
 
 
-def index_sen12ms(
-    root: Path, split: str, sensors: Sequence[Sensor]
-) -> list[PatchFiles]:
+def index_sen12ms(tree: Tree, split: str, sensors: Sequence[Sensor]) -> PatchTable:
     """Find the patches of a split of SEN12MS.
 
     Args:
-        root: Folder of the seasons, or the folder above it.
+        tree: Its root holds the folders of the seasons, or the folder of those.
         split: ``'train'`` or ``'holdout'``, by the official list of scenes or
-            torchgeo's lists of files in *root*; ``'geo_train'`` or ``'geo_val'``,
+            torchgeo's lists of files in the root; ``'geo_train'`` or ``'geo_val'``,
             a part of ``'train'`` by scene.
         sensors: The sensors whose images are needed.
 
     Returns:
-        Patches with IGBP labels, sorted by the names of their Sentinel-2 files.
+        Patches with IGBP labels, sorted by the names of their Sentinel-2 files. The one
+        that is known to be damaged is skipped, and labels without an image are left
+        out; that is logged.
 
     Raises:
         FileNotFoundError: If there are no patches, an image has no twin or label, or
             there is no list.
         RuntimeError: If a line of the list is not understood, or a file is there twice.
     """
-    rasters = find_rasters(root, _LAYOUT)
-    if not any(raster.kind in sensors for raster in rasters):
-        raise not_found(root, _LAYOUT.expected)
+    return remember(tree, _find, split, sensors)
+
+
+def _find(tree: Tree, split: str, sensors: Sequence[Sensor]) -> Found:
+    places = find_places(tree, _LAYOUT)
+    if not any(place.runs for place in places if place.kind in sensors):
+        raise not_found(tree.root, _LAYOUT.expected)
     part = 'holdout' if split == 'holdout' else 'train'
-    chosen, source = _choose(root, rasters, part)
-    patches = pair_labelled(root, _without_broken(chosen), (*sensors, 'lc'))
-    scenes = {patch.scene for patch in patches}
+    kinds = (*sensors, 'lc')
+    runs, source = _choose(tree, places, part, kinds)
+    runs, skipped = _without_broken(runs)
+    patches, left_out = pair_labelled(tree.root, runs, kinds)
+    scenes = {group.scene for group in patches.groups}
     if split.startswith('geo_'):
         held_out = geo_val_scenes(scenes)
         kept = held_out if split == 'geo_val' else scenes - held_out
-        patches = [patch for patch in patches if patch.scene in kept]
+        patches = patches.where(lambda group: group.scene in kept)
     if not patches:
         needed = 'two or more' if split == 'geo_val' else 'one or more'
+        num_found = len({place.scene for place in places if place.runs})
         raise FileNotFoundError(
-            f"Expected {needed} '{part}' scenes in {root} for split '{split}', got "
-            f'{len(scenes)} of {len({raster.scene for raster in rasters})} by {source}. '
-            'Add scenes, or choose another split.'
+            f"Expected {needed} '{part}' scenes in {tree.root} for split '{split}', got "
+            f'{len(scenes)} of {num_found} by {source}. Add scenes, or choose another '
+            'split.'
         )
-    return patches
+    return Found(patches, (*skipped, *left_out))
 
 
 def geo_val_scenes(scenes: Iterable[str]) -> set[str]:
@@ -98,39 +109,56 @@ def _rank(scene: str) -> bytes:
     return hashlib.sha256(f'{_GEO_VAL_SEED} {scene}'.encode()).digest()
 
 
-def _without_broken(rasters: list[Raster]) -> list[Raster]:
-    intact = [raster for raster in rasters if raster.patch != _BROKEN_PATCH]
-    if len(intact) < len(rasters):
-        logger.warning(
-            'Skipped patch %s of SEN12MS: its Sentinel-1 image is known to be damaged.',
-            _BROKEN_PATCH,
-        )
-    return intact
+def _without_broken(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
+    """Leave out the files of the broken patch, and say so."""
+    intact, is_there = [], False
+    for run in runs:
+        near = run.patches if _BROKEN_PATCH.startswith(run.patch_prefix) else []
+        if _BROKEN_PATCH in near:
+            is_there = True
+            intact += run.keep(set(near) - {_BROKEN_PATCH})
+        else:
+            intact.append(run)
+    if not is_there:
+        return intact, []
+    warning = (
+        f'Skipped patch {_BROKEN_PATCH} of SEN12MS: its Sentinel-1 image is known to be '
+        'damaged.'
+    )
+    return intact, [warning]
 
 
 def _choose(
-    root: Path, rasters: Sequence[Raster], part: str
-) -> tuple[list[Raster], Path]:
-    """Keep the rasters of a part, and say which list names them."""
-    # A raster is HOME/ROIs1158_spring/s1_1/NAME, where HOME is the root or below it.
-    homes = sorted({raster.path.rsplit('/', 3)[0] for raster in rasters})
-    folders = [root, *map(Path, homes), root / 'splits']
-    if path := _first_file(folders, _SCENE_LIST):
+    tree: Tree, places: Sequence[Place], part: str, kinds: Sequence[Kind]
+) -> tuple[list[Run], Path]:
+    """Read the folders of a part, and say which list names them."""
+    # A place is HOME/ROIs1158_spring/s1_1, where HOME is the root or below it.
+    seasons = {Path(place.path).parent for place in places if place.kind}
+    homes = sorted({str(tree.root / season.parent) for season in seasons})
+    folders = [tree.root, *map(Path, homes), tree.root / 'splits']
+    needed = [place for place in places if place.kind in kinds]
+    if path := _first_file(tree, folders, _SCENE_LIST):
         lines = _read_list(path, _SCENE_LINE, 'ROIs1158_spring/s1_6')
-        scenes = {f'{line["season"]}/{line["scene"]}' for line in lines}
-        is_holdout = part == 'holdout'
-        return [r for r in rasters if (r.scene in scenes) == is_holdout], path
-    if path := _first_file(folders, _FILE_LISTS[part]):
+        is_holdout, scenes = part == 'holdout', _scenes(lines)
+        chosen = [place for place in needed if (place.scene in scenes) == is_holdout]
+        return [run for place in chosen for run in place.runs], path
+    if path := _first_file(tree, folders, _FILE_LISTS[part]):
         lines = _read_list(path, _FILE_LINE, 'ROIs1158_spring_s2_6_p30.tif')
         patches = {patch_name(line['stem'], line['kind']) for line in lines}
-        return [raster for raster in rasters if raster.patch in patches], path
+        scenes = _scenes(lines)
+        runs = (run for p in needed if p.scene in scenes for run in p.runs)
+        return [kept for run in runs for kept in run.keep(patches)], path
     expected = f"{_SCENE_LIST} (or torchgeo's {_FILE_LISTS[part]})"
-    raise not_found(root, expected, f'Copy it there from {_LISTS_URL}.')
+    raise not_found(tree.root, expected, f'Copy it there from {_LISTS_URL}.')
 
 
-def _first_file(folders: Iterable[Path], name: str) -> Path | None:
+def _scenes(lines: Iterable[re.Match[str]]) -> set[str]:
+    return {f'{line["season"]}/{line["scene"]}' for line in lines}
+
+
+def _first_file(tree: Tree, folders: Iterable[Path], name: str) -> Path | None:
     paths = (folder / name for folder in folders)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if tree.is_file(path)), None)
 
 
 def _read_list(path: Path, form: re.Pattern[str], example: str) -> list[re.Match[str]]:

@@ -1,21 +1,24 @@
 """The layout of a directory of images without labels."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..bands import Sensor
-from .index import Raster, not_found, patch_name, scan
-from .pairing import PatchFiles, pair, require_twins
+from .index import not_found
+from .index_cache import Found, remember
+from .pairing import pair, require_twins
+from .runs import group_names
+from .table import PatchTable
+from .trees import Tree
 
 
-def index_unlabeled(root: Path, sensors: Sequence[Sensor]) -> list[PatchFiles]:
+def index_unlabeled(tree: Tree, sensors: Sequence[Sensor]) -> PatchTable:
     """Find the patches of a directory of images.
 
     Files of the two sensors belong together if they have the same name, but for the
     extension and for ``_s1_`` in place of ``_s2_``.
 
     Args:
-        root: Folder with a folder ``s1`` or ``s2`` of GeoTIFFs for each sensor.
+        tree: Has a folder ``s1`` or ``s2`` of GeoTIFFs for each sensor.
         sensors: The sensors whose images are needed; only their folders are read.
 
     Returns:
@@ -25,21 +28,21 @@ def index_unlabeled(root: Path, sensors: Sequence[Sensor]) -> list[PatchFiles]:
         FileNotFoundError: If a folder or a twin is missing.
         RuntimeError: If two files have the same name but for the extension.
     """
-    folders = scan(root)[0] if root.is_dir() else []
-    rasters = [
-        Raster(
-            sensor,
-            patch_name(Path(name).stem, sensor),
-            f'{root.as_posix()}/{folder}/{name}',
-        )
+    return remember(tree, _find, sensors)
+
+
+def _find(tree: Tree, sensors: Sequence[Sensor]) -> Found:
+    folders = tree.scan('')[0]
+    runs = [
+        run
         for sensor in sensors
         for folder in folders
         if folder.lower() == sensor
-        for name in scan(root / folder)[1]
+        for run in group_names(sensor, folder, tree.scan(folder)[1])
     ]
-    if len({raster.kind for raster in rasters}) < len(sensors):
+    if len({run.kind for run in runs}) < len(sensors):
         expected = ' and '.join(f'{sensor}/' for sensor in sensors)
-        raise not_found(root, f'GeoTIFFs in {expected}')
-    patches, incomplete = pair(rasters, sensors)
-    require_twins(root, incomplete, sensors)
-    return patches
+        raise not_found(tree.root, f'GeoTIFFs in {expected}')
+    patches, incomplete = pair(tree.root, runs, sensors)
+    require_twins(tree.root, incomplete, sensors)
+    return Found(patches)

@@ -11,7 +11,7 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 from ..bands import BANDS, Sensor
 from ..classes import IGNORE_INDEX
 from ..rasters import open_raster
-from ..transforms import valid_pixels
+from ..scaling import valid_pixels
 from .plotting import DrawsSamples
 from .warping import Pixels, is_north_up
 

@@ -1,130 +1,185 @@
 """Which files form a patch: bringing rasters together by their names."""
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-from .index import Kind, Raster, name_some
+import numpy as np
 
-logger = logging.getLogger(__name__)
+from .files import SEPARATOR, Ends, Group
+from .index import name_some
+from .runs import Kind, Run
+from .table import PatchTable
+
+#: The files of a patch that lacks some: path by kind.
+type Incomplete = dict[Kind, str]
 
 
-@dataclass(frozen=True, slots=True)
-class PatchFiles:
-    """The files of one patch: those that were asked for, the others None.
+class _Part(NamedTuple):
+    """Complete patches that differ in one part of their names, sorted by them."""
 
-    Attributes:
-        id: Stem of the Sentinel-2 file, also where only Sentinel-1 is read.
-        s2: Sentinel-2 image.
-        s1: Sentinel-1 image.
-        label: Land cover label.
-        scene: Season or phase and scene, for example ``'ROIs1158_spring/1'``; patches
-            of one scene may overlap. Empty where scenes are not known.
-    """
+    files: dict[Kind, Run]
+    middles: str
 
-    id: str
-    s2: Path | None
-    s1: Path | None
-    label: Path | None
-    scene: str
+    def name(self, middle: str) -> str:
+        """Name the Sentinel-2 file with its extension: '-' sorts before '.tif'."""
+        return _file_name(self.files, middle)
 
     @property
-    def image(self) -> Path:
-        """The image whose grid the patch has: Sentinel-2 if there, else Sentinel-1."""
-        path = self.s2 or self.s1
-        assert path is not None  # bands are of one sensor or the other
-        return path
+    def first(self) -> str:
+        return self.name(self.middles.partition(SEPARATOR)[0])
+
+    @property
+    def last(self) -> str:
+        return self.name(self.middles.rpartition(SEPARATOR)[2])
+
+    @property
+    def group(self) -> Group:
+        ends = {k: Ends(run.start, run.extension) for k, run in self.files.items()}
+        label = ends.get('lc') or ends.get('dfc')
+        return Group(
+            _id_prefix(self.files), next(iter(self.files.values())).scene,
+            ends.get('s2'), ends.get('s1'), label,
+        )  # fmt: skip
+
+
+def _id_prefix(files: dict[Kind, Run]) -> str:
+    run = next(iter(files.values()))
+    return files['s2'].prefix if 's2' in files else run.patch_prefix
+
+
+def _file_name(files: dict[Kind, Run], middle: str) -> str:
+    named = files.get('s2') or next(iter(files.values()))
+    return f'{_id_prefix(files)}{middle}{named.extension}'
 
 
 def pair(
-    rasters: Iterable[Raster], kinds: Sequence[Kind]
-) -> tuple[list[PatchFiles], list[dict[Kind, Raster]]]:
+    root: Path, runs: Iterable[Run], kinds: Sequence[Kind]
+) -> tuple[PatchTable, list[Incomplete]]:
     """Bring the files of each patch together.
 
     Args:
-        rasters: Files, of which those of other kinds are left out.
+        root: Folder in which the files were found.
+        runs: Files, of which those of other kinds are left out.
         kinds: The kinds of files that a patch needs.
 
     Returns:
-        Patches, and the files by kind of each patch that lacks some; both sorted by
-        the names of the Sentinel-2 files, as in the 2020 baseline.
+        Patches, and the files of each patch that lacks some; both sorted by the names
+        of the Sentinel-2 files, as in the 2020 baseline.
 
     Raises:
         RuntimeError: If two files claim to be the same part of a patch.
     """
-    patches: dict[str, dict[Kind, Raster]] = {}
-    for raster in (raster for raster in rasters if raster.kind in kinds):
-        files = patches.setdefault(raster.patch, {})
-        if raster.kind in files:
-            raise RuntimeError(
-                f'Expected one {raster.kind} file of patch {raster.patch}, got '
-                f'{files[raster.kind].path} and {raster.path}; remove one of them.'
-            )
-        files[raster.kind] = raster
-    complete, incomplete = [], []
-    for files in sorted(patches.values(), key=_file_name):
-        if len(files) == len(kinds):
-            complete.append(_patch_files(files))
+    rivals: dict[str, list[Run]] = {}  # only these can hold files of one patch
+    for run in runs:
+        if run.kind in kinds:
+            rivals.setdefault(run.patch_prefix, []).append(run)
+    parts: list[_Part] = []
+    incomplete: list[tuple[str, Incomplete]] = []
+    for group in rivals.values():
+        files = {run.kind: run for run in group}
+        middles = group[0].middles
+        if len(files) == len(group) == len(kinds) and all(
+            run.middles == middles for run in group
+        ):
+            parts.append(_Part(files, middles))
         else:
-            incomplete.append(files)
-    return complete, incomplete
+            complete, lacking = _pair_each(root, group, len(kinds))
+            parts += complete
+            incomplete += lacking
+    incomplete.sort(key=lambda named: named[0])
+    return _build(root, parts), [files for _, files in incomplete]
 
 
-def _file_name(files: dict[Kind, Raster]) -> str:
-    """Name the Sentinel-2 file with its extension: '-' sorts before '.tif'."""
-    if 's2' in files:
-        return files['s2'].name
-    raster = next(iter(files.values()))
-    return f'{raster.patch}.{raster.name.rpartition(".")[2]}'
+def _pair_each(
+    root: Path, runs: Iterable[Run], num_kinds: int
+) -> tuple[list[_Part], list[tuple[str, Incomplete]]]:
+    """Bring files together one by one."""
+    patches: dict[str, dict[Kind, Run]] = {}
+    for run in runs:
+        for middle in run.middles.split(SEPARATOR):
+            files = patches.setdefault(middle, {})
+            if run.kind in files:
+                raise RuntimeError(
+                    f'Expected one {run.kind} file of patch {run.patch_prefix}{middle}, '
+                    f'got {_path(root, files[run.kind], middle)} and '
+                    f'{_path(root, run, middle)}; remove one of them.'
+                )
+            files[run.kind] = run
+    complete: dict[tuple[tuple[Kind, Run], ...], list[str]] = {}
+    incomplete = []
+    for middle, files in patches.items():
+        if len(files) == num_kinds:
+            complete.setdefault(tuple(files.items()), []).append(middle)
+        else:
+            paths = {kind: _path(root, run, middle) for kind, run in files.items()}
+            incomplete.append((_file_name(files, middle), paths))
+    parts = [_sorted_part(dict(files), middles) for files, middles in complete.items()]
+    return parts, incomplete
 
 
-def _patch_files(files: dict[Kind, Raster]) -> PatchFiles:
-    raster = next(iter(files.values()))
-    paths = {kind: Path(file.path) for kind, file in files.items()}
-    return PatchFiles(
-        id=paths['s2'].stem if 's2' in paths else raster.patch,
-        s2=paths.get('s2'),
-        s1=paths.get('s1'),
-        label=paths.get('lc') or paths.get('dfc'),
-        scene=raster.scene,
-    )
+def _path(root: Path, run: Run, middle: str) -> str:
+    return f'{root.as_posix()}/{run.start}{middle}{run.extension}'
+
+
+def _sorted_part(files: dict[Kind, Run], middles: Iterable[str]) -> _Part:
+    ordered = sorted(middles, key=lambda middle: _file_name(files, middle))
+    return _Part(files, SEPARATOR.join(ordered))
+
+
+def _build(root: Path, parts: list[_Part]) -> PatchTable:
+    """Put the patches of all parts in the order of their names."""
+    parts = sorted(parts, key=lambda part: part.first)
+    groups = [part.group for part in parts]
+    follows = all(a.last < b.first for a, b in pairwise(parts))
+    if follows:
+        lengths = [part.middles.count(SEPARATOR) + 1 for part in parts]
+        group_of = np.repeat(np.arange(len(parts), dtype=np.int32), lengths)
+        return PatchTable(root, groups, group_of, (part.middles for part in parts))
+    patches = sorted(_name_each(parts))
+    group_of = np.array([position for _, position, _ in patches], np.int32)
+    return PatchTable(root, groups, group_of, (middle for *_, middle in patches))
+
+
+def _name_each(parts: Iterable[_Part]) -> Iterator[tuple[str, int, str]]:
+    for position, part in enumerate(parts):
+        for middle in part.middles.split(SEPARATOR):
+            yield part.name(middle), position, middle
 
 
 def pair_labelled(
-    root: Path, rasters: Iterable[Raster], kinds: Sequence[Kind]
-) -> list[PatchFiles]:
+    root: Path, runs: Iterable[Run], kinds: Sequence[Kind]
+) -> tuple[PatchTable, list[str]]:
     """Pair files of which each image must have its twin and its label.
 
     Args:
         root: Folder in which the files were found, for messages.
-        rasters: The files.
+        runs: The files.
         kinds: The kinds of files that a patch needs, the label's last.
 
     Returns:
-        Patches, sorted by the names of their Sentinel-2 files. Labels without any
-        image are left out, and that is logged.
+        Patches, sorted by the names of their Sentinel-2 files; and what to warn of:
+        labels without any image are left out.
 
     Raises:
         FileNotFoundError: If an image has no twin or no label.
         RuntimeError: If a file is there twice.
     """
-    patches, incomplete = pair(rasters, kinds)
+    patches, incomplete = pair(root, runs, kinds)
     label = kinds[-1]
     images = [files for files in incomplete if list(files) != [label]]
-    if len(images) < len(incomplete):
-        logger.warning(
-            'Left out %d %s files without an image in %s.',
-            len(incomplete) - len(images),
-            label,
-            root,
-        )
+    num_left_out = len(incomplete) - len(images)
     require_twins(root, images, kinds)
-    return patches
+    if not num_left_out:
+        return patches, []
+    return patches, [
+        f'Left out {num_left_out} {label} files without an image in {root}.'
+    ]
 
 
 def require_twins(
-    root: Path, incomplete: Iterable[dict[Kind, Raster]], kinds: Sequence[Kind]
+    root: Path, incomplete: Iterable[Incomplete], kinds: Sequence[Kind]
 ) -> None:
     """Check that no patch lacks a file.
 
@@ -140,7 +195,7 @@ def require_twins(
     for files in incomplete:
         has = next(kind for kind in kinds if kind in files)
         for lacks in (kind for kind in kinds if kind not in files):
-            without.setdefault((has, lacks), []).append(files[has].name)
+            without.setdefault((has, lacks), []).append(file_name(files[has]))
     if without:
         found = '; '.join(
             f'{len(names)} {has} files without {lacks} ({name_some(names)})'
@@ -152,3 +207,8 @@ def require_twins(
         raise FileNotFoundError(
             f'Expected {", ".join(kinds)} of each patch in {root}, got {found}. {advice}'
         )
+
+
+def file_name(path: str) -> str:
+    """Name a file, without its folder."""
+    return path.rpartition('/')[2]

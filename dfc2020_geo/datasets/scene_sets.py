@@ -15,9 +15,10 @@ from torchgeo.datasets.utils import Sample
 from ..bands import Sensor, select_bands
 from ..classes import Source
 from ..rasters import open_raster
-from ..transforms import valid_pixels
-from .index import name_some, patch_name
+from ..scaling import valid_pixels
+from .index import name_some
 from .joined import JoinedScenes
+from .runs import patch_name
 from .scene_rasters import Paths
 from .scenes import LabelScenes
 

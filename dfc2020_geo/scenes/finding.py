@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ..band_naming import split_file_name
 from ..bands import Sensor
-from ..datasets.index import Raster, patch_name
-from ..datasets.pairing import pair, require_twins
+from ..datasets.pairing import file_name, pair, require_twins
+from ..datasets.runs import group_names
 from .files import read_facts
 from .places import gdal_path, list_files, list_folders
 from .safe import is_safe, stem
@@ -76,16 +76,17 @@ def _single(sensor: Sensor, found: dict[str, Named]) -> list[SceneSources]:
 
 
 def _pair(found: dict[Sensor, dict[str, Named]]) -> list[SceneSources]:
-    rasters = [
-        Raster(sensor, patch_name(name, sensor), f'{name}.tif')
+    named = Path('what was named')
+    runs = [
+        run
         for sensor, sources in found.items()
-        for name in sources
+        for run in group_names(sensor, '', sorted(f'{name}.tif' for name in sources))
     ]
-    pairs, incomplete = pair(rasters, ('s2', 's1'))
+    pairs, incomplete = pair(named, runs, ('s2', 's1'))
     without = [files for files in incomplete if 's2' in files]
-    require_twins(Path('what was named'), without, ('s2', 's1'))
+    require_twins(named, without, ('s2', 's1'))
     if len(without) < len(incomplete):
-        unused = [files['s1'].name for files in incomplete if 's1' in files]
+        unused = [file_name(files['s1']) for files in incomplete if 's1' in files]
         logger.warning('Left out Sentinel-1 without Sentinel-2: %s', ', '.join(unused))
     scenes = []
     for files in pairs:
