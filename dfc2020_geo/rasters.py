@@ -6,19 +6,21 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
 from rasterio import Affine
 from rasterio._err import CPLE_BaseError  # ty: ignore[import-not-found] (compiled)
+from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from .atomic import replacing
 from .classes import DFC2020_CLASSES, NODATA_CODE
-from .tiffs import Pixels, read_pixels
+from .tiffs import DamagedError, Pixels, fits, read_pixels
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
@@ -29,6 +31,21 @@ _ALONE = {
     'GDAL_GEOREF_SOURCES': 'NONE',
     'GDAL_PAM_ENABLED': 'NO',
 }
+
+
+class Grid(NamedTuple):
+    """The grid of a raster, and where it lies on Earth.
+
+    Attributes:
+        shape: Height and width in pixels.
+        crs: Coordinate reference system, if there is one.
+        transform: From pixels to coordinates.
+    """
+
+    shape: tuple[int, int]
+    crs: CRS | None
+    transform: Affine
+
 
 #: What fails in GDAL; rasterio lets some of its errors through under private names.
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
@@ -54,11 +71,14 @@ def open_raster(path: Path | str) -> Generator[DatasetReader]:
             with rasterio.open(path) as raster:
                 yield raster
     except RasterioError as error:
-        reason = error.__cause__ or error
-        raise RuntimeError(
-            f'Expected a readable raster, got a damaged or missing one: {path} '
-            f'({reason}); fetch or extract this file again.'
-        ) from error
+        raise _unreadable(path, error.__cause__ or error) from error
+
+
+def _unreadable(path: Path | str, reason: BaseException) -> RuntimeError:
+    return RuntimeError(
+        f'Expected a readable raster, got a damaged or missing one: {path} '
+        f'({reason}); fetch or extract this file again.'
+    )
 
 
 def read_bands(
@@ -82,7 +102,10 @@ def read_bands(
 
 
 def read_stored(
-    path: Path | str, indexes: Sequence[int], num_bands: int | None = None
+    path: Path | str,
+    indexes: Sequence[int],
+    num_bands: int | None = None,
+    out: np.ndarray | None = None,
 ) -> Pixels:
     """Read some bands of a raster, and what the file declares as no data.
 
@@ -90,6 +113,8 @@ def read_stored(
         path: File to read.
         indexes: Positions of the bands, counted from 1.
         num_bands: Number of bands that the file must have, if that is known.
+        out: Array for the bands, which becomes the *values* if it has their shape and
+            type and lies in one piece; otherwise it may hold anything.
 
     Returns:
         The bands in the file's own type.
@@ -99,24 +124,53 @@ def read_stored(
             the message names it.
     """
     if os.path.exists(f'{path}{SIDECAR}'):
-        return _read(path, indexes, num_bands)
-    pixels = read_pixels(path, indexes)
+        return _read(path, indexes, num_bands, out)
+    try:
+        pixels = read_pixels(path, indexes, out)
+    except DamagedError as error:
+        raise _unreadable(path, error) from error
     if pixels is None:
         with rasterio.Env(**_ALONE):
-            return _read(path, indexes, num_bands)
-    _require_bands(path, pixels.num_bands, indexes, num_bands)
+            return _read(path, indexes, num_bands, out)
+    require_bands(path, pixels.num_bands, indexes, num_bands)
     return pixels
 
 
-def _read(path: Path | str, indexes: Sequence[int], num_bands: int | None) -> Pixels:
+def _read(
+    path: Path | str,
+    indexes: Sequence[int],
+    num_bands: int | None,
+    out: np.ndarray | None,
+) -> Pixels:
     with open_raster(path) as raster:
-        _require_bands(path, raster.count, indexes, num_bands)
-        return Pixels(raster.read(list(indexes)), raster.nodata, raster.count)
+        require_bands(path, raster.count, indexes, num_bands)
+        if out is not None and not _takes(out, raster, indexes):
+            out = None
+        values = raster.read(list(indexes), out=out)
+        return Pixels(values, raster.nodata, raster.count)
 
 
-def _require_bands(
+def _takes(out: np.ndarray, raster: DatasetReader, indexes: Sequence[int]) -> bool:
+    """Check that GDAL can fill an array with bands without changing them."""
+    dtype = np.dtype(out.dtype.name)
+    types = {raster.dtypes[index - 1] for index in indexes}
+    return types == {dtype.name} and fits(out, (len(indexes), *raster.shape), dtype)
+
+
+def require_bands(
     path: Path | str, count: int, indexes: Sequence[int], num_bands: int | None
 ) -> None:
+    """Check that a raster has the bands that are to be read.
+
+    Args:
+        path: The raster, for the message.
+        count: Number of its bands.
+        indexes: Positions of the bands, counted from 1.
+        num_bands: Number of bands that it must have, if that is known.
+
+    Raises:
+        RuntimeError: If it has another number of bands, or too few.
+    """
     expected = max(indexes) if num_bands is None else num_bands
     if count != expected and (num_bands or count < expected):
         raise RuntimeError(
@@ -144,10 +198,12 @@ def fill_image(image: np.ndarray, pixels: Pixels) -> None:
     """Fill an image with bands, NaN where the file declares no data.
 
     Args:
-        image: Array of shape ``(bands, H, W)``, float32, to be overwritten.
+        image: Array of shape ``(bands, H, W)``, float32, to be overwritten; perhaps
+            that of the bands.
         pixels: Bands of the same shape.
     """
-    np.copyto(image, pixels.values, casting='unsafe')
+    if image is not pixels.values:
+        np.copyto(image, pixels.values, casting='unsafe')
     if pixels.nodata is not None and not np.isnan(pixels.nodata):
         image[pixels.values == pixels.nodata] = np.nan
 
@@ -185,7 +241,9 @@ def write_image(
         raster.write(image)
 
 
-def write_class_map(path: Path | str, codes: np.ndarray, like: Path | str) -> None:
+def write_class_map(
+    path: Path | str, codes: np.ndarray, like: Path | str | Grid
+) -> None:
     """Write a GeoTIFF of DFC2020 codes that opens with its colours and class names.
 
     The palette is in the file, the class names are its ``classes`` tag (JSON, name by
@@ -195,7 +253,8 @@ def write_class_map(path: Path | str, codes: np.ndarray, like: Path | str) -> No
     Args:
         path: File to write; its folder must exist.
         codes: DFC2020 codes of shape ``(H, W)``, uint8, 0 without data.
-        like: Raster of the same size, whose CRS and transform the map takes.
+        like: Raster of the same size, or its grid, whose CRS and transform the map
+            takes.
     """
     profile = _profile(codes[None], like) | {'nodata': NODATA_CODE}
     with MemoryFile() as memory:
@@ -217,7 +276,10 @@ def describe_classes(raster: DatasetWriter) -> None:
 
 
 def write_probabilities(
-    path: Path | str, probabilities: np.ndarray, labels: Sequence[str], like: Path | str
+    path: Path | str,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    like: Path | str | Grid,
 ) -> None:
     """Write class probabilities as a GeoTIFF with one named band per class.
 
@@ -225,7 +287,8 @@ def write_probabilities(
         path: File to write; its folder must exist.
         probabilities: Array of shape ``(num_classes, H, W)``, float, NaN without data.
         labels: Name of each class.
-        like: Raster of the same size, whose CRS and transform the file takes.
+        like: Raster of the same size, or its grid, whose CRS and transform the file
+            takes.
     """
     profile = _profile(probabilities.astype(np.float32), like) | {'nodata': np.nan}
     with MemoryFile() as memory:
@@ -235,14 +298,28 @@ def write_probabilities(
         _copy_atomically(memory.name, path)
 
 
-def _profile(image: np.ndarray, like: Path | str) -> dict[str, object]:
-    with open_raster(like) as raster:
-        crs, transform = raster.crs, raster.transform
-        if raster.shape != image.shape[1:]:
-            raise RuntimeError(
-                f'Expected a map of {raster.shape} pixels like {like}, '
-                f'got {image.shape[1:]}.'
-            )
+def read_grid(path: Path | str) -> Grid:
+    """Read where a raster lies on Earth.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Its size, CRS and transform.
+
+    Raises:
+        RuntimeError: If the file cannot be read; the message names it.
+    """
+    with open_raster(path) as raster:
+        return Grid(raster.shape, raster.crs, raster.transform)
+
+
+def _profile(image: np.ndarray, like: Path | str | Grid) -> dict[str, object]:
+    grid = like if isinstance(like, Grid) else read_grid(like)
+    if grid.shape != image.shape[1:]:
+        raise RuntimeError(
+            f'Expected a map of {grid.shape} pixels like {like}, got {image.shape[1:]}.'
+        )
     count, height, width = image.shape
     return {
         'driver': 'GTiff',
@@ -250,8 +327,8 @@ def _profile(image: np.ndarray, like: Path | str) -> dict[str, object]:
         'height': height,
         'width': width,
         'dtype': image.dtype,
-        'crs': crs,
-        'transform': transform,
+        'crs': grid.crs,
+        'transform': grid.transform,
         'compress': 'deflate',
     }
 

@@ -5,16 +5,22 @@ folder as SEN12MS has, and loads each patch with 10 bands of Sentinel-2, both of
 Sentinel-1 and the label. All ways take turns in one process on one thread; a ratio is the
 median over the rounds. Not ours: the baseline's loader, written anew from what it does
 (open, read the needed bands, clip, scale and cast each sample), torchgeo's `SEN12MS`, and
-`limit`, which reads the files as bytes and makes nothing of them. `scaled` is ours with the
-scaling that belongs to a batch. Times are of the processor, so that a busy machine counts
-less; files are in memory. Run it with the settings of malloc that you train with:
+`limit`, which reads the files as bytes and makes nothing of them. Ours are `stored`, what
+batches are made of, put into the same arrays again and again as the datamodule's loader
+does; `sample`, what the dataset gives; and `scaled`, a sample scaled at once, which makes
+it the same work as the baseline's. Before that, every patch is compared with what rasterio
+reads and the baseline makes of it. Times are of the processor, so that a busy machine
+counts less; files are in memory. All of it is done with malloc as it is and with freed
+blocks kept, each in a process of its own:
 
-    python scripts/benchmark_loading.py --patches 32 --rounds 9 --json figures.json
+    python scripts/benchmark_loading.py --patches 32 --rounds 9 --json loading.json
 """
 
 import argparse
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -39,8 +45,13 @@ FOLDER_SIZE = 700
 BANDS = ['s2-10m', 's2-20m', 's1']
 SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')
 FILES = {'s2': (13, 'uint16'), 's1': (2, 'float32'), 'lc': (4, 'uint8')}
-STORAGE = tuple(product(('none', 'deflate'), ('band', 'pixel')))
-MALLOC = ('MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_')
+COMPRESSIONS = ('none', 'deflate')
+INTERLEAVES = ('band', 'pixel')
+#: Keep freed blocks, so that big arrays do not cost page faults each time.
+TUNED = {
+    'MALLOC_MMAP_THRESHOLD_': '4294967296',
+    'MALLOC_TRIM_THRESHOLD_': '17179869184',
+}
 
 Load = Callable[[int], Any]
 
@@ -115,13 +126,25 @@ def baseline(root: Path) -> Load:
     return load
 
 
-def ours(root: Path) -> Load:
-    """Load with this package."""
+def stored(root: Path) -> Load:
+    """Load what batches are made of, to the same place each time."""
+    patches = SEN12MSPatches(root, bands=BANDS)
+    place: dict[str, np.ndarray] = {}
+
+    def load(index: int) -> dict[str, np.ndarray]:
+        place.update(patches.stored(index, place))
+        return place
+
+    return load
+
+
+def sample(root: Path) -> Load:
+    """Load samples."""
     return SEN12MSPatches(root, bands=BANDS).__getitem__
 
 
 def scaled(root: Path) -> Load:
-    """Load with this package, and scale as its datamodule does with a batch."""
+    """Load samples, and scale each as the datamodule does with a batch."""
     patches, scale = SEN12MSPatches(root, bands=BANDS), ScaleBands(BANDS)
     return lambda index: scale.scale_(patches[index]['image'])
 
@@ -144,7 +167,29 @@ def limit(root: Path) -> Load:
     return load
 
 
-WAYS = (baseline, torchgeo, ours, scaled, limit)
+WAYS = (baseline, torchgeo, stored, sample, scaled, limit)
+
+
+def check(root: Path, num_patches: int) -> None:
+    """Compare every patch with what rasterio reads and the baseline makes of it."""
+    patches, old = SEN12MSPatches(root, bands=BANDS), baseline(root)
+    store, scale = stored(root), scaled(root)
+    for index in range(num_patches):
+        files, arrays, ready = patches.files[index], store(index), old(index)
+        read = {}
+        for sensor in ('s2', 's1'):
+            with rasterio.open(getattr(files, sensor)) as raster:
+                wanted = [b.file_index for b in patches.bands if b.sensor == sensor]
+                read[sensor] = raster.read(wanted)
+        image = np.concatenate([array.astype(np.float32) for array in read.values()])
+        expected = read | {'mask': ready['label']}
+        same = {
+            'sample': np.array_equal(patches[index]['image'], image),
+            'mask': np.array_equal(patches[index]['mask'], ready['label']),
+            'scaled': np.array_equal(scale(index), ready['image']),
+        } | {key: np.array_equal(arrays[key], expected[key]) for key in expected}
+        if not all(same.values()):
+            raise SystemExit(f'Expected equal pixels, got {same} of {files.id}.')
 
 
 def measure(root: Path, num_patches: int, rounds: int) -> list[dict[str, Any]]:
@@ -170,30 +215,52 @@ def measure(root: Path, num_patches: int, rounds: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run the benchmark."""
+    """Run the benchmark, in a process for each way of storing and each malloc."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--patches', type=int, default=32)
     parser.add_argument('--rounds', type=int, default=9)
+    parser.add_argument('--compressions', nargs='+', default=COMPRESSIONS)
+    parser.add_argument('--interleaves', nargs='+', default=INTERLEAVES)
     parser.add_argument('--json', type=Path)
+    parser.add_argument('--root', type=Path, help='measure this tree alone, as JSON')
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.simplefilter('ignore', NotGeoreferencedWarning)
-    malloc = {name: os.environ.get(name, 'default') for name in MALLOC}
-    print(', '.join(f'{name}={value}' for name, value in malloc.items()))
+    if options.root:
+        torch.set_num_threads(1)
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        check(options.root, options.patches)
+        print(json.dumps(measure(options.root, options.patches, options.rounds)))
+        return
     figures = []
-    for compress, interleave in STORAGE:
+    print(f'{"compress":10}{"interleave":12}{"malloc":9}{"way":10}{"ms":>8}    ratio')
+    for compress, interleave in product(options.compressions, options.interleaves):
         with tempfile.TemporaryDirectory() as folder:
             write_tree(Path(folder), options.patches, compress, interleave)
-            for figure in measure(Path(folder), options.patches, options.rounds):
-                stored = {'compress': compress, 'interleave': interleave}
-                figures.append(stored | figure | malloc)
-                print(
-                    f'{compress:8} {interleave:6} {figure["way"]:9} '
-                    f'{figure["milliseconds"]:7.2f} ms  {figure["ratio"]:6.2f} x',
-                    flush=True,
-                )
+            stored_as = {'compress': compress, 'interleave': interleave}
+            for malloc, settings in (('default', {}), ('tuned', TUNED)):
+                for figure in run(Path(folder), options, settings):
+                    figures.append(stored_as | {'malloc': malloc} | figure)
+                    print(
+                        f'{compress:10}{interleave:12}{malloc:9}{figure["way"]:10}'
+                        f'{figure["milliseconds"]:8.2f}{figure["ratio"]:7.2f} x',
+                        flush=True,
+                    )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
+
+
+def run(
+    root: Path, options: argparse.Namespace, settings: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Measure a tree in a process with these settings of malloc."""
+    environ = {key: value for key, value in os.environ.items() if key not in TUNED}
+    command = [
+        sys.executable, __file__, f'--root={root}',
+        f'--patches={options.patches}', f'--rounds={options.rounds}',
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, env=environ | settings, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout)
 
 
 if __name__ == '__main__':
