@@ -77,6 +77,16 @@ DEFAULT_BANDS = ('s2-10m', 's2-20m', 's1')
 #: Number of bands in a file of each sensor.
 FILE_BANDS: dict[Sensor, int] = {'s1': len(BAND_SETS['s1']), 's2': len(BAND_SETS['s2'])}
 
+#: Values scaled to 0 and 1: sigma nought in dB, Sentinel-2 reflectance x 10 000.
+VALUE_RANGE: dict[Sensor, tuple[float, float]] = {
+    's1': (-25.0, 0.0),
+    's2': (0.0, 10_000.0),
+}
+
+#: What NaN becomes before scaling: the low end of the band's range, or 0 (that is
+#: 0 dB, the brightest value) as in the 2020 baseline.
+NaN = Literal['lowest', 'baseline']
+
 #: The bands that make a true-colour picture, as red, green and blue.
 RGB_BANDS = ('B04', 'B03', 'B02')
 

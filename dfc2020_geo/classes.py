@@ -55,8 +55,8 @@ DFC2020_CLASSES: dict[int, LandCover] = {
 IGBP_TO_DFC2020 = (0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10)
 _IGBP_FILL = 255
 
-#: Bigger than any code or index, and no code or index: marks what is not in a table.
-_UNKNOWN = 256
+#: No class's code or index: marks what is not in a table.
+_UNKNOWN = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +82,16 @@ class ClassScheme:
         """The names of the classes, in index order."""
         return [land_cover.name for land_cover in self.classes]
 
-    def encode[Codes: Any](self, codes: Codes, source: Source) -> Codes:
+    def encode[Codes: Any](
+        self, codes: Codes, source: Source, out: np.ndarray | None = None
+    ) -> Codes:
         """Turn the codes of a file into class indices.
 
         Args:
             codes: Array or tensor of any integer type and any shape.
             source: The legend of *codes*. Without data are 0 and 255 of
                 ``'igbp'`` and 0 of ``'dfc2020'``.
+            out: Where the indices of an array go, uint8 of the same shape.
 
         Returns:
             Indices of the same shape and kind, uint8 in an array and int64 in a
@@ -97,7 +100,7 @@ class ClassScheme:
         Raises:
             ValueError: If a code is not in the legend, or codes are not integers.
         """
-        return _look_up(_encoding(self, source), codes, f'{source} codes')
+        return _look_up(_encoding(self, source), codes, f'{source} codes', out)
 
     def decode[Indices: Any](self, indices: Indices) -> Indices:
         """Turn class indices into the codes of a class map.
@@ -113,11 +116,11 @@ class ClassScheme:
             ValueError: If an index is not in the scheme, or is not an integer.
         """
         codes = _look_up(_decoding(self), indices, f'indices of {self.name}')
-        return codes.astype(np.uint8) if isinstance(codes, np.ndarray) else codes.byte()
+        return codes if isinstance(codes, np.ndarray) else codes.byte()
 
 
 @cache
-def _encoding(scheme: ClassScheme, source: Source) -> np.ndarray:
+def _encoding(scheme: ClassScheme, source: Source) -> bytes:
     index = {land_cover.code: i for i, land_cover in enumerate(scheme.classes)}
     dfc2020 = {code: index.get(code, IGNORE_INDEX) for code in DFC2020_CLASSES}
     dfc2020[NODATA_CODE] = IGNORE_INDEX
@@ -128,36 +131,50 @@ def _encoding(scheme: ClassScheme, source: Source) -> np.ndarray:
 
 
 @cache
-def _decoding(scheme: ClassScheme) -> np.ndarray:
+def _decoding(scheme: ClassScheme) -> bytes:
     codes = {i: land_cover.code for i, land_cover in enumerate(scheme.classes)}
     return _table(codes | {IGNORE_INDEX: NODATA_CODE})
 
 
-def _table(entries: dict[int, int]) -> np.ndarray:
-    table = np.full(256, _UNKNOWN, dtype=np.int16)
-    table[list(entries)] = list(entries.values())
-    return table
+def _table(entries: dict[int, int]) -> bytes:
+    return bytes(entries.get(value, _UNKNOWN) for value in range(256))
 
 
-def _look_up(table: np.ndarray, values: Any, meaning: str) -> Any:
+def _look_up(
+    table: bytes, values: Any, meaning: str, out: np.ndarray | None = None
+) -> Any:
     """Look *values* up in *table*; tensors work as well, without importing torch."""
     is_array = isinstance(values, np.ndarray)
     if values.dtype.kind not in 'iu' if is_array else values.is_floating_point():
         raise ValueError(f'Expected {meaning} of an integer type, got {values.dtype}.')
-    if is_array and values.dtype == np.uint8:
-        result = table[values]  # no value is outside of the table
-        if (result != _UNKNOWN).all():
-            return result.astype(np.uint8)
+    if is_array and (found := _translate(table, values, out)) is not None:
+        return found
     wide = values.astype(np.int64) if is_array else values.long()
     outside = (wide < 0) | (wide >= len(table))
-    entries = table if is_array else wide.new_tensor(table.tolist())
+    entries = np.array([*table]) if is_array else wide.new_tensor([*table])
     result = entries[wide.clip(0, len(table) - 1)]
     unknown = outside | (result == _UNKNOWN)
     if unknown.any():
-        found = sorted(set(wide[unknown].tolist()))
+        others = sorted(set(wide[unknown].tolist()))
         known = [i for i, entry in enumerate(table) if entry != _UNKNOWN]
-        raise ValueError(f'Expected {meaning} among {known}, got {found[:10]}.')
-    return result.astype(np.uint8) if is_array else result
+        raise ValueError(f'Expected {meaning} among {known}, got {others[:10]}.')
+    return result
+
+
+def _translate(
+    table: bytes, values: np.ndarray, out: np.ndarray | None
+) -> np.ndarray | None:
+    """Look up an array; None if one of its values is not in *table*."""
+    narrow = values.astype(np.uint8, copy=False)
+    if narrow is not values and not np.array_equal(narrow, values):
+        return None
+    # Several times faster than indexing, which makes positions of 64 bits first.
+    found = narrow.tobytes().translate(table)
+    if _UNKNOWN in found:
+        return None
+    out = np.empty(values.shape, np.uint8) if out is None else out
+    out[...] = np.frombuffer(found, np.uint8).reshape(values.shape)
+    return out
 
 
 #: Every class scheme by name.

@@ -3,23 +3,25 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, default_collate
 from torchgeo.datamodules import NonGeoDataModule
 from torchgeo.datasets import DatasetNotFoundError
 
-from .bands import DEFAULT_BANDS
+from .bands import DEFAULT_BANDS, NaN
 from .classes import IGNORE_INDEX
 from .contract import data_contract
 from .datasets import PatchDataset, PatchesNotFoundError
-from .preparation import PrepareBatch
-from .resuming import ResumableDataModule
+from .loading import require_one_size
+from .preparation import PrepareBatch, join_bands, take_bands
+from .resuming import ResumableDataModule, Workers
 from .sampling import ResumableSampler
+from .scaling import valid_pixels
 from .sets import SETS
-from .transforms import NaN, valid_pixels, value_ranges
+from .shares import fill_up
+from .transforms import value_ranges
 
 Sample = dict[str, Tensor]
 
@@ -56,6 +58,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         augmentations: Sequence[nn.Module] | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,
+        workers: Workers = 'threads',
     ) -> None:
         """Initialize a new LandCoverDataModule instance.
 
@@ -79,12 +82,19 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             augmentations: kornia operations for training, applied to images and masks
                 in this order.
             batch_size: Number of patches in a batch.
-            num_workers: Number of worker processes that load patches; by default one
-                for each core, but no more than four.
+            num_workers: Number of workers that load patches; by default one for each
+                core, but no more than four. With 0, the training waits for each batch.
+            workers: What they are: ``'threads'`` of the training's process, which fill
+                batches in place, or ``'processes'``. Sets of your own that do not read
+                patches as they are stored are loaded by processes.
 
         Raises:
             ValueError: If a name is unknown or an augmentation unfit for masks.
         """
+        if workers not in get_args(Workers):
+            raise ValueError(
+                f"Expected workers to be one of {get_args(Workers)}, got '{workers}'."
+            )
         if batch_size < 1 or (num_workers or 0) < 0:
             raise ValueError(
                 f'Expected batch_size from 1 and num_workers from 0, '
@@ -93,6 +103,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         if num_workers is None:
             num_workers = min(4, os.cpu_count() or 1)
         super().__init__(PatchDataset, batch_size, num_workers)
+        self.workers = workers
         self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
         for split, name in self.sets.items():
             if name not in SETS:
@@ -174,53 +185,44 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         if split == 'predict' and self.narrow is not None:
             dataset = self.narrow(dataset)
         num_processes = self.trainer.world_size if self.trainer else 1
-        if split in ('val', 'test') and len(dataset) % num_processes:
-            dataset = _FilledUp(dataset, num_processes)
-        return self.load_whole(dataset)
+        if split in ('val', 'test'):
+            dataset = fill_up(dataset, num_processes)
+        return self.load(dataset)
 
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Scale and augment a batch on its device, and mark pixels without data.
 
         Args:
-            batch: ``'image'`` of shape ``(B, C, H, W)`` in file units and perhaps
-                ``'mask'`` of shape ``(B, H, W)``.
+            batch: Patches as they are stored, ``'s2'`` and ``'s1'``, or ``'image'``
+                in file units, of shape ``(B, C, H, W)``; and perhaps ``'mask'`` of
+                shape ``(B, H, W)``.
             dataloader_idx: Position of the batch's dataloader.
 
         Returns:
-            The batch with scaled images; in prediction with ``'valid'`` of shape
+            The batch with scaled ``'image'``; in prediction with ``'valid'`` of shape
             ``(B, H, W)``, bool, unless NaN becomes what it was in 2020.
         """
-        if self.nan != 'baseline' and self.trainer:
-            valid = valid_pixels(batch['image'])
-            if self.trainer.training:
-                batch = batch | {'mask': batch['mask'].where(valid, IGNORE_INDEX)}
-            elif self.trainer.predicting:
-                batch = batch | {'valid': valid}
-        return super().on_after_batch_transfer(batch, dataloader_idx)
+        is_stored = 'image' not in batch
+        if self.nan != 'baseline':
+            batch = self._mark_valid(batch)
+        augs = self.aug, self.train_aug, self.val_aug, self.test_aug, self.predict_aug
+        if is_stored and {*map(type, augs)} - {PrepareBatch, type(None)}:
+            batch = join_bands(batch)  # for those of others
+        batch = super().on_after_batch_transfer(batch, dataloader_idx)
+        if is_stored and self.trainer:
+            # Lightning has done so before there was an image.
+            batch = self.trainer.precision_plugin.convert_input(batch)
+        return batch
 
-
-class _FilledUp(Dataset[Sample]):
-    """A set filled up to a multiple with copies that are ignored everywhere."""
-
-    def __init__(self, dataset: PatchDataset, multiple: int) -> None:
-        self.dataset = dataset
-        self.length = -(-len(dataset) // multiple) * multiple
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Sample:
-        if index < len(self.dataset):
-            return self.dataset[index]
-        sample = self.dataset[0]
-        return sample | {'mask': torch.full_like(sample['mask'], IGNORE_INDEX)}
+    def _mark_valid(self, batch: Sample) -> Sample:
+        if not self.trainer or not (self.trainer.training or self.trainer.predicting):
+            return batch
+        valid = valid_pixels(*take_bands(batch).values())
+        if self.trainer.predicting:
+            return batch | {'valid': valid}
+        return batch | {'mask': batch['mask'].where(valid, IGNORE_INDEX)}
 
 
 def _collate(samples: list[Sample]) -> Sample:
-    sizes = {tuple(sample['image'].shape[1:]) for sample in samples}
-    if len(sizes) > 1:
-        raise ValueError(
-            f'Expected patches of one size in a batch, got {sorted(sizes)} pixels; '
-            'set --data.batch_size 1, or keep sizes in directories of their own.'
-        )
+    require_one_size({tuple(sample['image'].shape[1:]) for sample in samples})
     return default_collate(samples)

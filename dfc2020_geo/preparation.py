@@ -8,11 +8,13 @@ import torch
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor, nn
 
-from .bands import Band, select_bands
+from .bands import BANDS, Band, NaN, select_bands
 from .classes import IGNORE_INDEX
-from .transforms import NaN, ScaleBands
+from .transforms import ScaleBands
 
 Batch = dict[str, Tensor]
+
+_SENSORS = tuple(dict.fromkeys(band.sensor for band in BANDS.values()))
 
 # kornia fills what it moves into a mask with 0. So ignored pixels go through it as 0,
 # and the first class as 1.
@@ -45,26 +47,74 @@ class PrepareBatch(nn.Module):
         super().__init__()
         for augmentation in augmentations:
             _check_masks(augmentation, len(select_bands(bands)))
-        self.operations = _sequence(ScaleBands(bands, nan), *augmentations)
+        self.scaling = ScaleBands(bands, nan)
+        # kornia takes no images of integers, so it comes after the scaling.
+        self.augmentation = _sequence(*augmentations) if augmentations else None
 
     def forward(self, batch: Batch) -> Batch:
         """Prepare a batch.
 
         Args:
-            batch: ``'image'`` of shape ``(B, C, H, W)`` in file units, float32, and
-                perhaps ``'mask'`` of shape ``(B, H, W)``, int64 class indices.
+            batch: ``'image'`` of shape ``(B, C, H, W)`` in file units, float32, or
+                ``'s2'`` and ``'s1'`` as they are stored; and perhaps ``'mask'`` of
+                shape ``(B, H, W)``, class indices of int64 or uint8.
 
         Returns:
-            The batch with images scaled to ``[0, 1]`` and augmented with their masks;
-            pixels moved in from outside are ignored.
+            The batch with ``'image'`` scaled to ``[0, 1]``, augmented with its mask,
+            int64; pixels moved in from outside are ignored.
+
+        Raises:
+            ValueError: If it has other bands.
         """
+        batch = self._scale(batch)
+        if batch.get('mask', batch['image']).dtype == torch.uint8:
+            batch['mask'] = batch['mask'].long()
+        if self.augmentation is None:
+            return batch
         if 'mask' not in batch:
-            return self.operations(batch)
+            return self.augmentation(batch)
         mask = batch['mask']
         shifted = (mask + 1).where(mask != IGNORE_INDEX, _FILL)
-        batch = self.operations(batch | {'mask': shifted})
+        batch = self.augmentation(batch | {'mask': shifted})
         mask = batch['mask']
         return batch | {'mask': (mask - 1).where(mask != _FILL, IGNORE_INDEX)}
+
+    def _scale(self, batch: Batch) -> Batch:
+        """Return a copy of a batch with its image scaled, joined if it is in parts."""
+        if 'image' in batch:
+            return batch | {'image': self.scaling(batch['image'])}
+        return _replace_bands(batch, self.scaling.join(take_bands(batch).values()))
+
+
+def take_bands(batch: Batch) -> Batch:
+    """Take what holds bands out of a batch, in channel order.
+
+    Args:
+        batch: A batch with ``'image'``, or with ``'s2'`` and ``'s1'``.
+
+    Returns:
+        Images of shape ``(B, C, H, W)`` by their names.
+    """
+    names = ('image',) if 'image' in batch else _SENSORS
+    return {name: batch[name] for name in names if name in batch}
+
+
+def join_bands(batch: Batch) -> Batch:
+    """Put the bands of stored patches together, in file units.
+
+    Args:
+        batch: A batch with ``'s2'``, ``'s1'`` or both.
+
+    Returns:
+        The batch with ``'image'`` of shape ``(B, C, H, W)``, float32, in their place.
+    """
+    parts = [part.float() for part in take_bands(batch).values()]
+    return _replace_bands(batch, torch.cat(parts, dim=1))
+
+
+def _replace_bands(batch: Batch, image: Tensor) -> Batch:
+    others = {key: batch[key] for key in batch if key not in _SENSORS}
+    return {'image': image, **others}
 
 
 def _sequence(*operations: Any) -> AugmentationSequential:

@@ -1,27 +1,35 @@
 """What datamodules share whose training goes on to the step after it was stopped."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from .loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
 from .sampling import ResumableLoader, ResumableSampler
 
 Sample = dict[str, Tensor]
+#: What loads batches beside the training.
+Workers = Literal['threads', 'processes']
 
 
 class ResumableDataModule(LightningDataModule):
     """A datamodule that keeps the order of training in the checkpoint.
 
+    Sets that hold stored patches are loaded as they are stored, by threads or by
+    processes; others as samples, by processes.
+
     Attributes:
+        workers: What loads stored patches.
         train_sampler: The order of training, once its loader is made.
     """
 
     batch_size: int
     num_workers: int
+    workers: Workers = 'threads'
     collate_fn: Callable[..., Sample]
     train_sampler: Any = None  # torchgeo declares samplers of its own
     _order: dict[str, Any] | None = None
@@ -45,32 +53,40 @@ class ResumableDataModule(LightningDataModule):
             sampler.load_state_dict(order)
         self.train_sampler = sampler
         share, size = len(sampler), self.batch_size
-        return ResumableLoader(
-            sampler.dataset,
-            sampler=sampler,
-            drop_last=share > size and share % size == 1,
-            **self._loading(),
-        )
+        drop_last = share > size and share % size == 1
+        return self.load(sampler.dataset, sampler, drop_last)
 
-    def load_whole(self, dataset: Dataset[Sample]) -> DataLoader[Sample]:
-        """Load each patch of a set once, in order.
+    def load(
+        self,
+        dataset: Dataset[Sample],
+        sampler: Iterable[int] | None = None,
+        drop_last: bool = False,
+    ) -> DataLoader[Sample]:
+        """Load batches of a set.
 
         Args:
             dataset: The set.
+            sampler: Which patches, in their order; by default each once.
+            drop_last: Whether a last batch that is not full is left out.
 
         Returns:
             The loader.
         """
-        return DataLoader(dataset, **self._loading())
-
-    def _loading(self) -> dict[str, Any]:
-        return {
+        options: dict[str, Any] = {
+            'sampler': sampler,
+            'drop_last': drop_last,
             'batch_size': self.batch_size,
             'num_workers': self.num_workers,
-            'collate_fn': self.collate_fn,
             'pin_memory': torch.cuda.is_available(),
-            'persistent_workers': self.num_workers > 0,
         }
+        if not is_stored(dataset):
+            options |= {'dataset': dataset, 'collate_fn': self.collate_fn}
+        elif self.workers == 'threads':
+            return ThreadedLoader(dataset, **options)
+        else:
+            stored = StoredPatches(dataset)
+            options |= {'dataset': stored, 'collate_fn': collate_stored}
+        return ResumableLoader(**options, persistent_workers=self.num_workers > 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the order of training stands, for the checkpoint."""

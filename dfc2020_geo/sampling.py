@@ -13,6 +13,9 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+#: What torch says of errors that it brings from a worker process.
+_IN_WORKER = 'in DataLoader worker process'
+
 
 class ResumableSampler(DistributedSampler[int]):
     """Shuffle a set anew each epoch; begin an epoch where Lightning's loop stands in it.
@@ -123,8 +126,22 @@ class ResumableLoader(DataLoader[Any]):
     """
 
     def __iter__(self) -> Iterator[Any]:  # ty: ignore[incompatible-method-override]
-        """Load the batches of an epoch that are still to come."""
-        yield from super().__iter__()
+        """Load the batches of an epoch that are still to come.
+
+        Raises:
+            RuntimeError: If a worker process was killed.
+        """
+        try:
+            yield from super().__iter__()
+        except (EOFError, OSError) as error:
+            # Errors of a dataset say of themselves that they come from a worker.
+            if self.num_workers == 0 or _IN_WORKER in str(error):
+                raise
+            raise RuntimeError(
+                f'Expected {self.num_workers} worker processes that load, but one was '
+                f'killed ({error!r}), perhaps for want of memory; load with fewer, or '
+                'with threads.'
+            ) from error
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: the sampler's state is kept by its datamodule.

@@ -10,14 +10,14 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import RasterDataset
 
-from .bands import DEFAULT_BANDS, Sensor, select_bands
+from .bands import DEFAULT_BANDS, NaN, Sensor, select_bands
 from .classes import Source, get_scheme
 from .contract import data_contract
 from .datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from .preparation import PrepareBatch
 from .resuming import ResumableDataModule
 from .scene_patches import GriddedPatches, RandomPatches, WindowSampler
-from .transforms import NaN, value_ranges
+from .transforms import value_ranges
 
 Sample = dict[str, Tensor]
 # A Path would lose a slash of GDAL's virtual paths.
@@ -180,7 +180,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         if split == 'train':
             sampler = WindowSampler(patches, self.batch_size, self.trainer)
             return self.load_training(sampler)
-        return self.load_whole(patches)
+        return self.load(patches)
 
 
 def _check_numbers(

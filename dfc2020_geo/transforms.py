@@ -5,25 +5,18 @@ All of them work on batches ``(B, C, H, W)`` inside
 ``transforms`` of a dataset, on samples of shape ``(C, H, W)``.
 """
 
-import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from itertools import accumulate
+from typing import Any, get_args
 
 import torch
 from kornia.augmentation import GeometricAugmentationBase2D, IntensityAugmentationBase2D
 from torch import Tensor
 
-from .bands import Band, Sensor, band_names, select_bands
-
-#: Values scaled to 0 and 1: sigma nought in dB, Sentinel-2 reflectance x 10 000.
-VALUE_RANGE: dict[Sensor, tuple[float, float]] = {
-    's1': (-25.0, 0.0),
-    's2': (0.0, 10_000.0),
-}
-
-#: What NaN becomes before scaling: the low end of the band's range, or 0 (that is
-#: 0 dB, the brightest value) as in the 2020 baseline.
-NaN = Literal['lowest', 'baseline']
+from .bands import VALUE_RANGE, Band, NaN, Sensor, band_names, select_bands
+from .scaling import scale_range_
 
 
 def value_ranges(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
@@ -40,21 +33,6 @@ def value_ranges(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
     return low.contiguous(), high.contiguous()
 
 
-def valid_pixels(image: Tensor) -> Tensor:
-    """Tell where images have any data.
-
-    Without data is a pixel whose bands are all NaN, infinite or 0, the fill values of
-    Sentinel-1 and Sentinel-2 products.
-
-    Args:
-        image: Unscaled images of shape ``(B, C, H, W)``.
-
-    Returns:
-        Boolean tensor of shape ``(B, H, W)``.
-    """
-    return (image.isfinite() & (image != 0)).any(dim=1)
-
-
 class _SampleOperation(IntensityAugmentationBase2D):
     """A kornia operation that also takes a sample, of which it changes the image."""
 
@@ -68,10 +46,8 @@ class _SampleOperation(IntensityAugmentationBase2D):
         return super().forward(input, *args, **kwargs)
 
 
-_SCALING = ('low', 'high', 'span', 'offset', 'fill')
-
-#: Rows that are scaled in one go, few enough to stay in the processor's cache.
-_BLOCK_ROWS = 32
+#: Numbers that are scaled in one go, few enough to stay in the processor's cache.
+_BLOCK = 2**16
 
 
 class ScaleBands(_SampleOperation):
@@ -92,14 +68,14 @@ class ScaleBands(_SampleOperation):
             ValueError: If a band or *nan* is unknown.
         """
         super().__init__()
-        low, high = (x[:, None, None] for x in value_ranges(bands))
-        fill = {'lowest': low, 'baseline': torch.zeros_like(low)}
-        if nan not in fill:
-            raise ValueError(f"Expected nan to be one of {tuple(fill)}, got '{nan}'.")
-        # (x - low) / (high - low) would differ from the baseline in the last bit.
-        span = high - low
-        constants = (low, high, span, -low / span, fill[nan])
-        self.flags = dict(zip(_SCALING, constants, strict=True))
+        if nan not in get_args(NaN):
+            raise ValueError(f"Expected nan to be one of {get_args(NaN)}, got '{nan}'.")
+        # In channel order, in which the bands of a sensor follow each other.
+        self.counts = Counter(band.sensor for band in select_bands(bands))
+        self.nan = {
+            sensor: VALUE_RANGE[sensor][0] if nan == 'lowest' else 0.0
+            for sensor in self.counts
+        }
 
     def apply_transform(
         self,
@@ -109,16 +85,42 @@ class ScaleBands(_SampleOperation):
         transform: Tensor | None = None,
     ) -> Tensor:
         """Scale images of shape ``(B, C, H, W)``."""
-        if input.shape[1] != len(flags['low']):
-            raise ValueError(
-                f'Expected images of {len(flags["low"])} bands to scale, '
-                f'got {input.shape[1]}.'
-            )
-        low, high, span, offset, fill = (flags[k].to(input) for k in _SCALING)
-        known = torch.where(input.isnan(), fill, input)
-        return known.clamp(low, high) / span + offset
+        return self.join(self._split(input, 1)).to(input.dtype)
 
-    def scale_(self, image: Tensor, is_finite: bool = False) -> Tensor:
+    def join(self, parts: Iterable[Tensor]) -> Tensor:
+        """Scale the bands of the sensors, and put them together on the way.
+
+        Args:
+            parts: Sentinel-2, then Sentinel-1, as far as there are bands of them: each
+                ``(B, C, H, W)`` in file units, real numbers of any type.
+
+        Returns:
+            New images of shape ``(B, C, H, W)``, float32 (float64 if a part is), the
+            same to the last bit as float images scaled.
+
+        Raises:
+            ValueError: If a sensor is missing or has other bands or another size.
+        """
+        parts = list(parts)
+        shapes = [tuple(part.shape) for part in parts]
+        sizes = {(batch, *size) for batch, _, *size in shapes}
+        if len(sizes) != 1 or [x[1] for x in shapes] != [*self.counts.values()]:
+            raise ValueError(
+                f'Expected images of one size with the bands {dict(self.counts)} to '
+                f'scale, got {shapes}.'
+            )
+        ((batch, *size),) = sizes
+        dtype = reduce(torch.promote_types, (x.dtype for x in parts), torch.float32)
+        shape = (batch, self.counts.total(), *size)
+        image = torch.empty(shape, dtype=dtype, device=parts[0].device)
+        places = self._split(image, 1)
+        for sensor, place, part in zip(self.counts, places, parts, strict=True):
+            self._fill(place, part, sensor)
+        return image
+
+    def scale_(
+        self, image: Tensor, is_finite: bool = False, source: Tensor | None = None
+    ) -> Tensor:
         """Scale one image in place, with the same result to the last bit.
 
         On a processor it is several times faster, since no block leaves its cache
@@ -127,22 +129,51 @@ class ScaleBands(_SampleOperation):
         Args:
             image: Image of shape ``(C, H, W)``, float32.
             is_finite: Whether it is known to hold no NaN.
+            source: Where its values are copied from, if they are not in it yet.
 
         Returns:
             The image.
         """
-        if image.device.type != 'cpu':
-            # A number on the host would make the division a multiplication there.
-            return image.copy_(self.apply_transform(image[None], {}, self.flags)[0])
-        numbers = [self.flags[name].flatten().tolist() for name in _SCALING]
-        for plane, low, high, span, offset, fill in zip(image, *numbers, strict=True):
-            for block in plane.split(_BLOCK_ROWS):
-                if not is_finite:
-                    block.nan_to_num_(fill, math.inf, -math.inf)
-                block.clamp_(low, high).div_(span)
-                if offset:
-                    block.add_(offset)
+        sources = self._split(image if source is None else source, 0)
+        for sensor, part, values in zip(
+            self.counts, self._split(image, 0), sources, strict=True
+        ):
+            nan = None if is_finite else self.nan[sensor]
+            for block, stored in _blocks(part, values):
+                if source is not None:
+                    block.copy_(stored)
+                scale_range_(block, *VALUE_RANGE[sensor], nan)
         return image
+
+    def _split(self, image: Tensor, axis: int) -> list[Tensor]:
+        """Split the channels of an image by sensor."""
+        if image.shape[axis] != self.counts.total():
+            raise ValueError(
+                f'Expected images of {self.counts.total()} bands to scale, '
+                f'got {image.shape[axis]}.'
+            )
+        ends = accumulate(self.counts.values())
+        return [
+            image.narrow(axis, end - count, count)
+            for count, end in zip(self.counts.values(), ends, strict=True)
+        ]
+
+    def _fill(self, place: Tensor, part: Tensor, sensor: Sensor) -> None:
+        """Scale a part into its place; on a processor image by image, for its cache."""
+        nan = self.nan[sensor] if part.is_floating_point() else None
+        indices = range(len(part)) if part.device.type == 'cpu' else [slice(None)]
+        for index in indices:
+            scale_range_(place[index].copy_(part[index]), *VALUE_RANGE[sensor], nan)
+
+
+def _blocks(image: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut two images of shape ``(C, H, W)`` into what stays in a processor's cache."""
+    if image.device.type != 'cpu':
+        yield image, source
+        return
+    num_rows = max(1, _BLOCK // max(1, image.shape[-1]))
+    for plane, values in zip(image, source, strict=True):
+        yield from zip(plane.split(num_rows), values.split(num_rows), strict=True)
 
 
 class SelectBands(_SampleOperation):
@@ -218,11 +249,14 @@ class RandomD4(GeometricAugmentationBase2D):
     ) -> Tensor:
         """Apply the drawn symmetries to images of shape ``(B, C, H, W)``."""
         output = torch.empty_like(input)
+        on_processor = input.device.type == 'cpu'
         for source, target, symmetry in zip(
             input, output, params['symmetry'].tolist(), strict=True
         ):
-            for plane, place in zip(source, target, strict=True):
-                _apply_symmetry(plane, place, *symmetry)
+            # A processor's cache holds a plane; elsewhere fewer operations count.
+            pairs = zip(source, target, strict=True)
+            for planes, place in pairs if on_processor else [(source, target)]:
+                _apply_symmetry(planes, place, *symmetry)
         return output
 
     def compute_transformation(
@@ -242,11 +276,11 @@ class RandomD4(GeometricAugmentationBase2D):
 
 
 def _apply_symmetry(
-    plane: Tensor, place: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
+    planes: Tensor, place: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
 ) -> None:
-    """Transpose, then flip, a plane, into its place."""
+    """Transpose, then flip, planes of shape ``(..., H, W)``, into their place."""
     if transpose:  # Flipping first is faster: before it, rows are what columns become.
         flip_rows, flip_columns = flip_columns, flip_rows
     axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
-    plane = plane.flip(axes) if axes else plane
-    place.copy_(plane.mT if transpose else plane)
+    planes = planes.flip(axes) if axes else planes
+    place.copy_(planes.mT if transpose else planes)

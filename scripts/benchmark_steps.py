@@ -1,6 +1,7 @@
 """Processor time of what surrounds a network's step, beside others' ways of doing it.
 
-Scores, flips and quarter turns, and scaling, of one batch and on one thread. The ways
+Scores, flips and quarter turns, and scaling, of one batch and on one thread; the
+scaling of floats, and of stored patches whose sensors are joined on the way. The ways
 take turns within a round; a ratio is the median over the rounds. All of it is done once
 with malloc as it is and once with freed blocks kept, each in a process of its own.
 Prints a table, and writes the figures as JSON if asked to:
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,17 @@ from torchgeo.tasks import SemanticSegmentation
 from dfc2020_geo.bands import DEFAULT_BANDS, select_bands
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.metrics import SegmentationScores
-from dfc2020_geo.transforms import RandomD4, ScaleBands
+from dfc2020_geo.transforms import RandomD4, ScaleBands, value_ranges
 
 Ways = dict[str, Callable[[], Any]]
 
 NUM_CLASSES = 10
 SIDE = 256
+#: Bytes for each pixel of the default bands and the mask.
+BYTES = {
+    'float32 and int64 as in 2020': 12 * 4 + 8,
+    'as stored (uint16, float32, uint8)': 10 * 2 + 2 * 4 + 1,
+}
 #: Keep freed blocks, so that big arrays do not cost page faults each time.
 TUNED = {
     'MALLOC_MMAP_THRESHOLD_': '4294967296',
@@ -120,10 +127,49 @@ def scale_ways(batch_size: int) -> Ways:
     }
 
 
+def join_ways(batch_size: int) -> Ways:
+    """From patches as they are stored to the batch that a network reads."""
+    rng = np.random.default_rng(0)
+    counts = Counter(band.sensor for band in select_bands(DEFAULT_BANDS))
+    low, high = value_ranges(DEFAULT_BANDS)
+    s2 = rng.integers(0, 12_000, (batch_size, counts['s2'], SIDE, SIDE), np.uint16)
+    s1 = rng.uniform(-30, 5, (batch_size, counts['s1'], SIDE, SIDE)).astype(np.float32)
+    parts = [torch.from_numpy(s2), torch.from_numpy(s1)]
+    scaling, normalize = ScaleBands(DEFAULT_BANDS), K.Normalize(low, high - low)
+
+    def as_in_2020() -> Tensor:
+        images = (prepare_as_in_2020(*arrays) for arrays in zip(s2, s1, strict=True))
+        return torch.stack([torch.from_numpy(image) for image in images])
+
+    def in_plain_torch() -> Tensor:
+        first, second = (part.float() for part in parts)
+        scaled = second.nan_to_num(-25).clamp(-25, 0) / 25 + 1
+        return torch.cat([first.clamp(0, 10_000) / 10_000, scaled], dim=1)
+
+    assert torch.equal(scaling.join(parts), as_in_2020())
+    assert torch.equal(scaling.join(parts), in_plain_torch())
+    return {
+        'ours (in one pass)': lambda: scaling.join(parts),
+        'baseline (each patch)': as_in_2020,
+        'plain torch': in_plain_torch,
+        "kornia's Normalize": lambda: normalize(
+            torch.cat([p.float() for p in parts], 1)
+        ),
+    }
+
+
+def prepare_as_in_2020(s2: np.ndarray, s1: np.ndarray) -> np.ndarray:
+    """Clip, scale and cast a patch as the 2020 baseline's description has it."""
+    reflectance = np.clip(s2.astype(np.float32), 0, 10_000) / 10_000
+    backscatter = np.clip(np.nan_to_num(s1.astype(np.float32)), -25, 0) / 25 + 1
+    return np.concatenate([reflectance, backscatter]).astype(np.float32)
+
+
 TASKS: dict[str, Callable[[int], Ways]] = {
     'logits to scores': score_ways,
     'flips and turns': turn_ways,
     'scaling': scale_ways,
+    'joining, scaling': join_ways,
 }
 
 
@@ -184,6 +230,8 @@ def main() -> None:
                     f'{taken["ratio"]:10.1f} x',
                     flush=True,
                 )
+    for what, sizes in BYTES.items():
+        print(f'{what}: {sizes * SIDE**2 / 1e6:.2f} MB for each patch')
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 

@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.precision import (
+    DoublePrecision,
+    HalfPrecision,
+    Precision,
+)
+from torch.utils.data import Dataset
 from torchgeo.datasets import DatasetNotFoundError
 
+from dfc2020_geo.callbacks import ClassMapWriter, PreviewWriter
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.sets import SETS
+from dfc2020_geo.tasks import LandCoverSegmentation
 
 # The names that the golden figures have for sets and bands.
 GOLDEN_SETS = {
@@ -66,7 +74,7 @@ def test_samples_are_those_of_the_2020_baseline(
 
 def _steps(datamodule: LandCoverDataModule) -> list[int]:
     datamodule.setup('fit')
-    return [len(batch['image']) for batch in datamodule.train_dataloader()]
+    return [len(batch['mask']) for batch in datamodule.train_dataloader()]
 
 
 @pytest.mark.parametrize(
@@ -98,13 +106,12 @@ def test_every_set_has_a_name() -> None:
 def test_mean_and_std_undo_the_scaling(baseline_tree: Path) -> None:
     datamodule = _datamodule(baseline_tree, val='dfc2020_test')
     datamodule.setup('validate')
-    batch = next(iter(datamodule.val_dataloader()))
-    scaled = datamodule.aug(batch)['image']
+    assert datamodule.val_dataset is not None
+    image = datamodule.val_dataset[0]['image'][None]
+    scaled = datamodule.aug({'image': image})['image']
     raw = K.Denormalize(datamodule.mean, datamodule.std)(scaled)
     low = datamodule.mean[:, None, None]
-    clipped = (
-        batch['image'].nan_to_num(-25).clamp(low, low + datamodule.std[:, None, None])
-    )
+    clipped = image.nan_to_num(-25).clamp(low, low + datamodule.std[:, None, None])
     torch.testing.assert_close(raw, clipped, atol=2e-3, rtol=0)
 
 
@@ -195,3 +202,183 @@ def test_validation_can_have_a_root_of_its_own(
     assert datamodule.val_dataset.root == copy
     with pytest.raises(DatasetNotFoundError, match=r'--data\.val_root is its root'):
         _datamodule(baseline_tree, val_root=tmp_path / 'none').setup('validate')
+
+
+def _scaled(image: np.ndarray, nan: str) -> np.ndarray:
+    """Scale the default bands as the 2020 baseline does, but for NaN."""
+    s2, s1 = image[:10], image[10:]
+    s2 = np.clip(np.where(np.isnan(s2), 0, s2), 0, 10_000) / np.float32(10_000)
+    s1 = np.where(np.isnan(s1), np.float32(-25 if nan == 'lowest' else 0), s1)
+    return np.concatenate([s2, np.clip(s1, -25, 0) / np.float32(25) + np.float32(1)])
+
+
+def _trainer(stage: str, **arguments: Any) -> SimpleNamespace:
+    stages = ('training', 'validating', 'testing', 'predicting', 'sanity_checking')
+    return SimpleNamespace(
+        **{name: name == stage for name in stages},
+        world_size=1,
+        precision_plugin=arguments.pop('precision', Precision()),
+    )
+
+
+@pytest.mark.parametrize('nan', ['lowest', 'baseline'])
+@pytest.mark.parametrize(
+    ('workers', 'num_workers'), [('threads', 0), ('threads', 2), ('processes', 1)]
+)
+def test_batches_are_stored_patches_until_they_are_on_the_device(
+    baseline_tree: Path, workers: Any, num_workers: int, nan: Any
+) -> None:
+    datamodule = _datamodule(
+        baseline_tree, predict='sen12ms_holdout', workers=workers, nan=nan,
+        num_workers=num_workers, batch_size=2,
+    )  # fmt: skip
+    datamodule.setup('predict')
+    datamodule.trainer = _trainer('predicting')
+    dataset: Any = datamodule.predict_dataset
+    start = 0
+    for batch in datamodule.predict_dataloader():
+        assert {k: v.dtype for k, v in batch.items()} == {
+            's2': torch.uint16,
+            's1': torch.float32,
+            'mask': torch.uint8,
+        }
+        prepared = datamodule.on_after_batch_transfer(batch, 0)
+        assert ('valid' in prepared) == (nan == 'lowest')
+        for place in range(len(batch['mask'])):
+            sample = dataset[start + place]
+            image = sample['image'].numpy()
+            found = prepared['image'][place].numpy()
+            assert np.array_equal(found, _scaled(image, nan))
+            assert torch.equal(prepared['mask'][place], sample['mask'])
+            if nan == 'lowest':
+                valid = (np.isfinite(image) & (image != 0)).any(axis=0)
+                assert np.array_equal(prepared['valid'][place], valid)
+        start += len(batch['mask'])
+    assert start == len(dataset) > 2
+
+
+def test_pixels_of_stored_patches_without_data_are_ignored_in_training() -> None:
+    batch = {
+        's2': torch.zeros(1, 1, 1, 4, dtype=torch.uint16),
+        's1': torch.tensor([torch.nan, 0, -torch.inf, -3]).reshape(1, 1, 1, 4),
+        'mask': torch.tensor([[[1, 2, 255, 3]]], dtype=torch.uint8),
+    }
+    batch['s2'][..., 1] = 5
+
+    def prepared(stage: str, **arguments: Any) -> dict[str, torch.Tensor]:
+        datamodule = LandCoverDataModule(
+            bands=['B02', 'VV'], num_workers=0, **arguments
+        )
+        datamodule.trainer = _trainer(stage)  # ty: ignore[invalid-assignment]
+        return datamodule.on_after_batch_transfer(dict(batch), 0)
+
+    assert prepared('training')['mask'].tolist() == [[[255, 2, 255, 3]]]
+    for stage in ('validating', 'sanity_checking', 'testing', 'predicting'):
+        assert prepared(stage)['mask'].tolist() == [[[1, 2, 255, 3]]]
+    assert prepared('training', nan='baseline')['mask'].tolist() == [[[1, 2, 255, 3]]]
+    valid = prepared('predicting')['valid']
+    assert valid.tolist() == [[[False, True, False, True]]]
+    assert 'valid' not in prepared('predicting', nan='baseline')
+
+
+def test_augmentations_of_others_get_images_in_file_units(baseline_tree: Path) -> None:
+    for name in ('aug', 'val_aug'):
+        datamodule = _datamodule(baseline_tree, val='sen12ms_holdout', batch_size=1)
+        datamodule.setup('validate')
+        datamodule.trainer = _trainer('validating')
+        setattr(datamodule, name, lambda batch: batch | {'seen': batch['image']})
+        dataset: Any = datamodule.val_dataset
+        for index, batch in enumerate(datamodule.val_dataloader()):
+            seen = datamodule.on_after_batch_transfer(batch, 0)['seen']
+            assert torch.equal(seen[0].isnan(), dataset[index]['image'].isnan())
+            assert torch.equal(
+                seen[0].nan_to_num(), dataset[index]['image'].nan_to_num()
+            )
+
+
+class Patches(Dataset[dict[str, torch.Tensor]]):
+    """Somebody's own patches."""
+
+    transforms = None
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        image = torch.full((12, 4, 4), 100.0 * index)
+        image[10:] = torch.nan
+        return {'image': image, 'mask': torch.full((4, 4), index)}
+
+
+def test_sets_of_others_are_loaded_as_samples() -> None:
+    datamodule = LandCoverDataModule(num_workers=0, batch_size=2)
+    datamodule.test_dataset = Patches()
+    datamodule.trainer = _trainer('testing')  # ty: ignore[invalid-assignment]
+    datamodule.trainer.world_size = 2
+    batches = [
+        datamodule.on_after_batch_transfer(batch, 0)
+        for batch in datamodule.test_dataloader()
+    ]
+    images = torch.cat([batch['image'] for batch in batches])
+    masks = torch.cat([batch['mask'] for batch in batches])
+    assert images[:, 0, 0, 0].tolist() == pytest.approx([0, 0.01, 0.02, 0])
+    assert (images[:, 10:] == 0).all()
+    assert masks[:, 0, 0].tolist() == [0, 1, 2, IGNORE_INDEX]
+
+
+@pytest.mark.parametrize('workers', ['threads', 'processes'])
+def test_stored_shares_of_evaluation_end_with_ignored_patches(
+    baseline_tree: Path, workers: Any
+) -> None:
+    datamodule = _datamodule(baseline_tree, batch_size=4, workers=workers)
+    datamodule.setup('test')
+    datamodule.trainer = SimpleNamespace(world_size=4)
+    (batch,) = datamodule.test_dataloader()
+    dataset: Any = datamodule.test_dataset
+    assert 's2' in batch
+    assert (batch['mask'][3] == IGNORE_INDEX).all()
+    for index in range(3):
+        assert torch.equal(batch['mask'][index].long(), dataset[index]['mask'])
+    (again,) = datamodule.test_dataloader()
+    assert torch.equal(again['mask'], batch['mask'])
+
+
+@pytest.mark.parametrize('precision', ['32-true', '64-true', 'bf16-true', '16-true'])
+def test_images_have_the_precision_of_the_network(
+    baseline_tree: Path, precision: Any
+) -> None:
+    plugin = {
+        '32-true': Precision,
+        '64-true': DoublePrecision,
+        'bf16-true': lambda: HalfPrecision('bf16-true'),
+        '16-true': lambda: HalfPrecision('16-true'),
+    }[precision]()
+    datamodule = _datamodule(baseline_tree, val='sen12ms_holdout', batch_size=2)
+    datamodule.setup('validate')
+    datamodule.trainer = _trainer('validating', precision=plugin)
+    batch = next(iter(datamodule.val_dataloader()))
+    exact = datamodule.aug(batch)['image']
+    prepared = datamodule.on_after_batch_transfer(plugin.convert_input(batch), 0)
+    expected = plugin.convert_input({'image': exact})['image']
+    assert prepared['image'].dtype == expected.dtype
+    assert prepared['mask'].dtype == torch.int64
+    # Lightning rounds Sentinel-1 in file units, too; in float64 all of it is exact.
+    tolerance = 2 * max(torch.finfo(expected.dtype).eps, 1e-7)
+    torch.testing.assert_close(prepared['image'], expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('workers', ['threads', 'processes'])
+def test_writers_of_predictions_find_the_set(
+    baseline_tree: Path, tmp_path: Path, workers: Any
+) -> None:
+    task = LandCoverSegmentation(['s1', 's2-10m'], model='fcn', num_filters=2)
+    datamodule = _datamodule(
+        baseline_tree, bands=['s1', 's2-10m'], workers=workers, num_workers=1
+    )
+    writers = [ClassMapWriter(tmp_path / 'maps'), PreviewWriter(tmp_path / 'previews')]
+    trainer = Trainer(
+        accelerator='cpu', logger=False, callbacks=writers, enable_progress_bar=False
+    )
+    trainer.predict(task, datamodule=datamodule, return_predictions=False)
+    assert len(list((tmp_path / 'maps').glob('*.tif'))) == 3
+    assert len(list((tmp_path / 'previews').glob('*.png'))) == 3

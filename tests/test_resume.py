@@ -116,9 +116,11 @@ def test_a_run_resumed_after_any_step_ends_as_the_whole(fit: Fit, setting: str) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('step', [2, 3])
-def test_workers_change_nothing(fit: Fit, step: int) -> None:
+@pytest.mark.parametrize('workers', ['threads', 'processes'])
+def test_workers_change_nothing(fit: Fit, step: int, workers: str) -> None:
     whole = fit('whole')
-    resumed = fit('rest', f'--ckpt_path={whole[step]}', '--data.num_workers=2')
+    flags = [f'--data.workers={workers}', '--data.num_workers=2']
+    resumed = fit('rest', f'--ckpt_path={whole[step]}', *flags)
     assert _same(whole[6], resumed[6])
 
 

@@ -1,15 +1,19 @@
-from typing import Literal
+from typing import Any, Literal
 
 import kornia.augmentation as K
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from kornia.geometry.transform import warp_perspective
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from dfc2020_geo.bands import BANDS
-from dfc2020_geo.transforms import RandomD4, ScaleBands, SelectBands, valid_pixels
+from dfc2020_geo.bands import BANDS, DEFAULT_BANDS
+from dfc2020_geo.scaling import valid_pixels
+from dfc2020_geo.transforms import RandomD4, ScaleBands, SelectBands
 
 
 def _pixels(*values: float) -> torch.Tensor:
@@ -97,14 +101,6 @@ def test_all_8_symmetries_of_a_square_occur() -> None:
     assert len(RandomD4()(wide).unique(dim=0)) == 4
 
 
-def test_a_pixel_is_valid_if_any_band_has_data() -> None:
-    image = torch.zeros(1, 3, 1, 4)
-    image[0, :, 0, 0] = torch.nan
-    image[0, 1, 0, 2] = 7
-    image[0, 0, 0, 3] = -torch.inf
-    assert valid_pixels(image).tolist() == [[[False, False, True, False]]]
-
-
 @pytest.mark.parametrize('nan', ['lowest', 'baseline'])
 def test_scaling_in_place_gives_the_same_bits(
     nan: Literal['lowest', 'baseline'],
@@ -116,6 +112,131 @@ def test_scaling_in_place_gives_the_same_bits(
     image[0, 0, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
     image[5, 69, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
     expected = ScaleBands(bands, nan)(image[None])[0]
+    place = torch.full((6, 70, 9), torch.nan)
+    ScaleBands(bands, nan).scale_(place, source=image[..., 1:10])
+    assert torch.equal(place, expected[..., 1:10])
     found = ScaleBands(bands, nan).scale_(image)
     assert found is image
     assert torch.equal(found, expected)
+
+
+S2_TYPES = ('uint8', 'uint16', 'int16', 'int32', 'float32')
+S1_TYPES = ('float16', 'float32', 'float64')
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    s2=st.sampled_from(S2_TYPES).flatmap(lambda t: arrays(t, (2, 3, 4, 5))),
+    s1=st.sampled_from(S1_TYPES).flatmap(
+        lambda t: arrays(t, (2, 1, 4, 5), elements=st.floats(-60, 20, width=16))
+    ),
+    nan=st.sampled_from(['lowest', 'baseline']),
+)
+def test_joining_gives_the_bits_of_scaling_floats_one_by_one(
+    s2: np.ndarray, s1: np.ndarray, nan: Literal['lowest', 'baseline']
+) -> None:
+    s1[0, 0, 0, :3] = np.nan, np.inf, -np.inf
+    high, low = np.float32(10_000), np.float32(-25 if nan == 'lowest' else 0)
+    images = s2.astype(np.float32), s1.astype(s1.dtype if s1.itemsize > 4 else 'f4')
+    s2_filled, s1_filled = np.where(np.isnan(images[0]), 0, images[0]), images[1]
+    s1_filled = np.where(np.isnan(s1_filled), low, s1_filled)
+    kind = s1_filled.dtype.type
+    expected = np.concatenate(
+        [
+            np.clip(s2_filled.astype(kind), 0, 10_000) / kind(high),
+            np.clip(s1_filled, -25, 0) / kind(25) + kind(1),
+        ],
+        axis=1,
+    )
+    scaling = ScaleBands(['B02', 'B03', 'B04', 'VV'], nan)
+    joined = scaling.join([torch.from_numpy(s2), torch.from_numpy(s1)])
+    assert joined.numpy().dtype == expected.dtype
+    np.testing.assert_array_equal(joined.numpy(), expected)
+
+
+def test_joining_changes_nothing_and_shares_nothing() -> None:
+    s2, s1 = torch.full((2, 1, 3, 3), 7, dtype=torch.uint16), torch.ones(2, 1, 3, 3)
+    joined = ScaleBands(['B02', 'VV']).join([s2, s1])
+    joined.zero_()
+    assert (s2.int() == 7).all()
+    assert (s1 == 1).all()
+
+
+@pytest.mark.parametrize(
+    'shapes',
+    [
+        [],
+        [(2, 3, 4, 4)],
+        [(2, 2, 4, 4), (2, 3, 4, 4)],
+        [(2, 3, 4, 4), (2, 2, 1, 1)],
+        [(2, 3, 4, 4), (1, 2, 4, 4)],
+        [(2, 3, 4, 4), (2, 2, 4, 4), (2, 1, 4, 4)],
+    ],
+)
+def test_joining_refuses_other_bands_or_sizes(shapes: list[tuple[int, ...]]) -> None:
+    scaling = ScaleBands(['B02', 'B03', 'B04', 's1'])
+    with pytest.raises(ValueError, match=r"bands \{'s2': 3, 's1': 2\}.*got \["):
+        scaling.join([torch.zeros(shape) for shape in shapes])
+
+
+def test_gradients_pass_the_scaling() -> None:
+    image = torch.tensor([5000.0, 20_000, -10])[:, None].expand(3, 2).clone()
+    image[:, 1] /= -1000
+    image = image.reshape(1, 3, 2, 1).transpose(1, 2).requires_grad_()
+    ScaleBands(['B02', 'VV'])(image).sum().backward()
+    assert image.grad is not None
+    assert image.grad.flatten().tolist() == pytest.approx([1e-4, 0, 0, 0.04, 0.04, 0])
+
+
+class Operations(TorchDispatchMode):
+    """Notes what an accelerator would be asked to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.calls.append((func.__name__.split('.')[0], args))
+        return func(*args, **(kwargs or {}))
+
+
+def _on_accelerator(batch: int) -> list[tuple[str, tuple[Any, ...]]]:
+    """Prepare a batch of stored patches on a device that holds no numbers."""
+    with FakeTensorMode(), Operations() as operations:
+        s2 = torch.empty(batch, 10, 8, 8, dtype=torch.uint16, device='cuda')
+        s1 = torch.empty(batch, 2, 8, 8, device='cuda')
+        operations.calls.clear()
+        image = ScaleBands(DEFAULT_BANDS).join([s2, s1])
+        assert image.device.type == valid_pixels(s2, s1).device.type == 'cuda'
+    return operations.calls
+
+
+def test_on_an_accelerator_few_operations_and_no_wait() -> None:
+    calls = _on_accelerator(2)
+    names = [name for name, _ in calls]
+    assert names == [name for name, _ in _on_accelerator(64)]
+    assert not {'_local_scalar_dense', '_to_copy', 'equal', 'nonzero'} & {*names}
+    free = {'device', 'promote_types', 'empty', 'slice', 'view', 'detach'}
+    assert len([name for name in names if name not in free]) < 25
+    divisors = [args[1] for name, args in calls if name == 'div_']
+    # Divided by a number of the host, it would be multiplied by the inverse.
+    assert [d.device.type for d in divisors] == ['cuda', 'cuda']
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs an accelerator')
+@pytest.mark.parametrize('nan', ['lowest', 'baseline'])
+def test_an_accelerator_gives_the_same_bits(nan: Literal['lowest', 'baseline']) -> None:
+    generator = torch.Generator().manual_seed(0)
+    s2 = torch.arange(2**16).to(torch.uint16).reshape(1, 1, 256, 256)
+    s1 = torch.rand(1, 1, 256, 256, generator=generator) * 60 - 40
+    s1[..., :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    scaling, parts = ScaleBands(['B02', 'VV'], nan), [s2, s1]
+    moved = [part.cuda() for part in parts]
+    assert torch.equal(scaling.join(moved).cpu(), scaling.join(parts))
+    assert torch.equal(valid_pixels(*moved).cpu(), valid_pixels(*parts))
+    image = torch.cat([part.float() for part in parts], dim=1)
+    assert torch.equal(scaling(image.cuda()).cpu(), scaling(image))
+    assert torch.equal(scaling.scale_(image[0].cuda()).cpu(), scaling(image)[0])

@@ -1,8 +1,8 @@
 """Datasets of patches and of scenes, for training, scoring and prediction."""
 
 from .dfc2020 import DFC2020Patches
+from .files import PatchFiles
 from .joined import JoinedScenes
-from .pairing import PatchFiles
 from .patches import PatchDataset, PatchesNotFoundError
 from .scene_sets import open_scenes
 from .scenes import LabelScenes, Sentinel1Scenes, Sentinel2Scenes

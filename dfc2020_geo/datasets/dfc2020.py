@@ -1,13 +1,13 @@
 """Patches of the IEEE GRSS Data Fusion Contest 2020."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from ..bands import DEFAULT_BANDS
 from .index_dfc2020 import index_dfc2020
-from .pairing import PatchFiles
 from .patches import PatchDataset, Transform
+from .table import PatchTable
 
 Split = Literal[
     'val', 'test', 'all', 'copernicus-train', 'copernicus-val', 'copernicus-test'
@@ -78,5 +78,5 @@ class DFC2020Patches(PatchDataset):
         if split.startswith('copernicus-'):
             self.note = _COPERNICUS_NOTE
 
-    def _index(self) -> Iterable[PatchFiles]:
-        return index_dfc2020(self.root, self.split, self._sensors, self.cities)
+    def _index(self) -> PatchTable:
+        return index_dfc2020(self._tree, self.split, self._sensors, self.cities)

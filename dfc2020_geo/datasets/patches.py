@@ -9,17 +9,21 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
-from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from torchgeo.datasets.utils import Sample
 
 from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
-from ..rasters import fill_image, read_stored, require_real
+from ..packs import open_pack
+from ..rasters import Grid, fill_image, read_grid, read_stored, require_real
 from ..tiffs import Pixels
-from .index import rename
-from .pairing import PatchFiles
+from .files import PatchFiles
+from .packed import PackTree
 from .plotting import DrawsSamples
+from .runs import rename
+from .stored import store_bands
+from .table import PatchTable
+from .trees import FolderTree
 
 Transform = Callable[[Sample], Sample]
 
@@ -75,7 +79,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         """Initialize a new PatchDataset instance.
 
         Args:
-            root: Folder of the data.
+            root: Folder of the data, or a pack of it: a folder or a URL.
             split: One of *splits*.
             bands: Names of bands and band sets to read, in any order.
             scheme: Name of the class scheme.
@@ -91,23 +95,28 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             raise ValueError(
                 f"Expected split to be one of {self.splits}, got '{split}'."
             )
-        self.root = Path(root).expanduser()
+        try:
+            self._pack = open_pack(root)
+        except FileNotFoundError as error:
+            raise PatchesNotFoundError(str(error)) from None
+        self.root = self._pack.root if self._pack else Path(root).expanduser()
+        self._tree = PackTree(self._pack) if self._pack else FolderTree(self.root)
         self.split = split
         self.bands = select_bands(bands)
         self.scheme = get_scheme(scheme)
         self.transforms = transforms
-        self._read = read_stored
+        self._read = self._pack.read_stored if self._pack else read_stored
         self.note = ''
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
         self.cmap = ListedColormap(np.divide(colors, 255), name=scheme)
         try:
-            self.files = tuple(self._index())
+            self.files = self._index()
         except FileNotFoundError as error:
             raise PatchesNotFoundError(str(error)) from None
 
     @abstractmethod
-    def _index(self) -> Iterable[PatchFiles]:
+    def _index(self) -> PatchTable:
         """Find the files of the split's patches."""
 
     @property
@@ -134,38 +143,81 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
                 it.
         """
         files = self.files[index]
-        images = {getattr(files, s): self._read_bands(files, s) for s in self._sensors}
-        labels = {}
-        if files.label is not None:
-            labels[files.label] = self._read(files.label, [1], self._label_bands).values
-        stored = {path: pixels.values for path, pixels in images.items()}
-        height, width = _common_size(stored | labels)
+        bands, codes = self._read_patch(files, {})
+        height, width = next(iter(bands.values())).values.shape[1:]
         image = np.empty((len(self.bands), height, width), np.float32)
-        channels = np.cumsum([len(values) for values in stored.values()])[:-1]
-        for part, pixels in zip(
-            np.split(image, channels), images.values(), strict=True
-        ):
+        channels = np.cumsum([len(pixels.values) for pixels in bands.values()])[:-1]
+        for part, pixels in zip(np.split(image, channels), bands.values(), strict=True):
             fill_image(part, pixels)
         sample: Sample = {'image': torch.from_numpy(image)}
-        for path, codes in labels.items():
-            sample['mask'] = self._encode(codes[0], path)
+        if codes is not None:
+            sample['mask'] = torch.from_numpy(self._encode(files, codes)).long()
         return sample if self.transforms is None else self.transforms(sample)
 
-    def _read_bands(self, files: PatchFiles, sensor: Sensor) -> Pixels:
+    def stored(
+        self, index: int, out: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Load one patch in the types of its files, before any transform.
+
+        Args:
+            index: Position of the patch, counted from the end if negative.
+            out: Where what is returned goes, by the same names, as far as shapes and
+                types fit; the rest may hold anything then.
+
+        Returns:
+            's2' and 's1' of shape ``(C, H, W)``, as far as *bands* need them: uint16
+            and float32, or float32 where a file's numbers do not fit. Scaled, they are
+            the same bits as a sample's 'image'; 0 in uint16 may be no data. And where
+            there are labels 'mask' of shape ``(H, W)``, uint8 class indices.
+
+        Raises:
+            IndexError: If there is no such patch.
+            RuntimeError: As for a sample.
+        """
+        out = out or {}
+        files = self.files[index]
+        bands, codes = self._read_patch(files, out)
+        stored: dict[str, np.ndarray] = {
+            sensor: store_bands(sensor, pixels, out.get(sensor))
+            for sensor, pixels in bands.items()
+        }
+        if codes is not None:
+            stored['mask'] = self._encode(files, codes, out.get('mask'))
+        return stored
+
+    def _read_patch(
+        self, files: PatchFiles, out: Mapping[str, np.ndarray]
+    ) -> tuple[dict[Sensor, Pixels], np.ndarray | None]:
+        """Read the bands of each sensor and, where there are labels, their codes."""
+        bands = {s: self._read_bands(files, s, out.get(s)) for s in self._sensors}
+        rasters = {getattr(files, s): pixels.values for s, pixels in bands.items()}
+        codes = None
+        if files.label is not None:
+            codes = self._read(files.label, [1], self._label_bands).values[0]
+            rasters[files.label] = codes
+        _require_common_size(rasters)
+        return bands, codes
+
+    def _read_bands(
+        self, files: PatchFiles, sensor: Sensor, out: np.ndarray | None
+    ) -> Pixels:
         path = getattr(files, sensor)
         indexes = [band.file_index for band in self.bands if band.sensor == sensor]
-        pixels = self._read(path, indexes, FILE_BANDS[sensor])
+        pixels = self._read(path, indexes, FILE_BANDS[sensor], out)
         require_real(path, pixels)
         return pixels
 
-    def _encode(self, codes: np.ndarray, path: Path) -> Tensor:
+    def _encode(
+        self, files: PatchFiles, codes: np.ndarray, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        if out is not None and (out.shape, out.dtype) != (codes.shape, np.uint8):
+            out = None
         try:
-            indices = self.scheme.encode(codes, self._source)
+            return self.scheme.encode(codes, self._source, out)
         except ValueError as error:
             raise RuntimeError(
-                f'{path}: {error} Replace this file or take the patch out.'
+                f'{files.label}: {error} Replace this file or take the patch out.'
             ) from None
-        return torch.from_numpy(indices).long()
 
     def select(self, indices: Iterable[int]) -> Self:
         """Keep some patches.
@@ -177,8 +229,23 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             A copy of this dataset with these patches only.
         """
         selected = copy.copy(self)
-        selected.files = tuple(self.files[index] for index in indices)
+        selected.files = self.files.select(indices)
         return selected
+
+    def grid(self, index: int) -> Grid:
+        """Say where on Earth a patch lies.
+
+        Args:
+            index: Position of the patch.
+
+        Returns:
+            Size, CRS and transform of its image.
+
+        Raises:
+            RuntimeError: If the image cannot be read; the message names it.
+        """
+        path = self.files[index].image
+        return self._pack.grid(path) if self._pack else read_grid(path)
 
     def prediction_id(self, index: int) -> str:
         """Name the class map of a patch, as the 2020 baseline does.
@@ -192,8 +259,8 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         return rename(self.files[index].id, 's2', self._prediction)
 
 
-def _common_size(rasters: Mapping[Path, np.ndarray]) -> tuple[int, int]:
-    """Return the height and width that arrays of shape ``(..., H, W)`` share."""
+def _require_common_size(rasters: Mapping[Path, np.ndarray]) -> None:
+    """Check that arrays of shape ``(..., H, W)`` share height and width."""
     sizes = {path: raster.shape[-2:] for path, raster in rasters.items()}
     if len(set(sizes.values())) > 1:
         found = ' and '.join(f'{h} x {w} of {path}' for path, (h, w) in sizes.items())
@@ -201,4 +268,3 @@ def _common_size(rasters: Mapping[Path, np.ndarray]) -> tuple[int, int]:
             f'Expected files of one patch to have the same height and width, got '
             f'{found}.'
         )
-    return next(iter(sizes.values()))

@@ -1,13 +1,13 @@
 """Patches of SEN12MS."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from ..bands import DEFAULT_BANDS
 from .index_sen12ms import index_sen12ms
-from .pairing import PatchFiles
 from .patches import PatchDataset, Transform
+from .table import PatchTable
 
 Split = Literal['train', 'holdout', 'geo_train', 'geo_val']
 
@@ -56,5 +56,5 @@ class SEN12MSPatches(PatchDataset):
         """
         super().__init__(root, split, bands, scheme, transforms)
 
-    def _index(self) -> Iterable[PatchFiles]:
-        return index_sen12ms(self.root, self.split, self._sensors)
+    def _index(self) -> PatchTable:
+        return index_sen12ms(self._tree, self.split, self._sensors)

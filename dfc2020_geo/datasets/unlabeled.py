@@ -1,12 +1,12 @@
 """Patches without labels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..bands import DEFAULT_BANDS
 from .index_unlabeled import index_unlabeled
-from .pairing import PatchFiles
 from .patches import PatchDataset, Transform
+from .table import PatchTable
 
 
 class UnlabeledPatches(PatchDataset):
@@ -43,5 +43,5 @@ class UnlabeledPatches(PatchDataset):
         """
         super().__init__(root, 'unlabeled', bands, scheme, transforms)
 
-    def _index(self) -> Iterable[PatchFiles]:
-        return index_unlabeled(self.root, self._sensors)
+    def _index(self) -> PatchTable:
+        return index_unlabeled(self._tree, self._sensors)

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..bands import BANDS, Sensor
-from ..transforms import VALUE_RANGE
+from ..bands import BANDS, VALUE_RANGE, Sensor
 from .reader import Scene
 from .sampling import sample_pixels
 
