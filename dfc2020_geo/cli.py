@@ -41,6 +41,12 @@ def _run_export(args: list[str]) -> None:
     run_export(args)
 
 
+def _run_pack(args: list[str]) -> None:
+    from .packing.command import run_pack
+
+    run_pack(args)
+
+
 #: What each verb does, and its program, which takes the command line after the name.
 VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     'demo': ('make demo data, train, score and predict on them', _run_demo),
@@ -49,6 +55,7 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     'test': ('score a checkpoint on the test set', _run_stage),
     'predict': ('write the class maps of a directory', _run_stage),
     'map': ('map a whole scene', _run_map),
+    'pack': ('put a data set into a few files that are read faster', _run_pack),
     'import-baseline': ('take over a checkpoint of the 2020 baseline', _run_import),
     'export-baseline': ('write a checkpoint for the 2020 baseline', _run_export),
 }

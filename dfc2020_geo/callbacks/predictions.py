@@ -59,16 +59,16 @@ class ClassMapWriter(PatchWriter):
         self, dataset: PatchDataset, index: int, result: dict[str, np.ndarray]
     ) -> None:
         """Write the class map of one patch, after its probabilities."""
-        like = dataset.files[index].image
+        grid = dataset.grid(index)
         name = dataset.prediction_id(index)
         if self.probabilities:
             shares = result['probabilities'].astype(np.float32)
             shares[:, result['prediction'] == IGNORE_INDEX] = np.nan
             labels = dataset.scheme.labels
             path = self.output_dir / f'{name}.probabilities.tif'
-            write_probabilities(path, shares, labels, like)
+            write_probabilities(path, shares, labels, grid)
         codes = dataset.scheme.decode(result['prediction'])
-        write_class_map(self.output_dir / f'{name}.tif', codes, like)
+        write_class_map(self.output_dir / f'{name}.tif', codes, grid)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note whether everything is written."""

@@ -1,0 +1,63 @@
+"""Finding out whether a pack is what was written."""
+
+from collections.abc import Callable, Iterator
+
+from .manifest import INDEX, Stored, damaged, shard_name
+from .reader import Pack
+from .remote import fetch
+from .shards import digest_file
+
+
+def find_damage(
+    pack: Pack, report: Callable[[int, int], None] = lambda done, total: None
+) -> Iterator[str]:
+    """Read every byte of a pack.
+
+    Args:
+        pack: The pack.
+        report: Is told how many bytes of how many were read.
+
+    Yields:
+        What is wrong, with the shard, the raster and the band.
+    """
+    shards = {shard_name(i): s for i, s in enumerate(pack.manifest.shards)}
+    others = {INDEX: pack.manifest.index, **pack.manifest.lists}
+    done = 0
+    for number, (name, stored) in enumerate((others | shards).items()):
+        yield from _compare(pack, name, stored, number - len(others))
+        done += stored.size
+        report(done, pack.manifest.num_bytes)
+
+
+def _compare(pack: Pack, name: str, stored: Stored, shard: int) -> Iterator[str]:
+    """Yield what is wrong with a file; *shard* is negative if it is none."""
+    path = pack.root / name
+    try:
+        if pack.url is not None:
+            fetch(pack.url, pack.root, name, stored)
+        size = path.stat().st_size
+        if size != stored.size:
+            reason = f'{size} bytes, not {stored.size}{_holds(pack, shard)}'
+            yield damaged(path, reason)
+        elif digest_file(path) != stored.digest:
+            bands = [*_damaged_bands(pack, shard)] if shard >= 0 else []
+            yield from bands or [damaged(path, 'wrong checksum')]
+    except FileNotFoundError:
+        yield damaged(path, f'no such file{_holds(pack, shard)}')
+    except (OSError, RuntimeError) as error:
+        yield damaged(path, str(error))
+
+
+def _holds(pack: Pack, shard: int) -> str:
+    paths = [*pack.in_shard(shard)] if shard >= 0 else []
+    return f'; it holds {len(paths)} rasters, the first is {paths[0]}' if paths else ''
+
+
+def _damaged_bands(pack: Pack, shard: int) -> Iterator[str]:
+    """Yield which bands of a shard are not what was packed."""
+    for path in pack.in_shard(shard):
+        for index in range(1, pack.kind(path).num_bands + 1):
+            try:
+                pack.read_stored(path, [index])
+            except RuntimeError as error:
+                yield str(error)
