@@ -1,7 +1,7 @@
 """The datamodule that serves whole scenes for prediction, tile by tile."""
 
-import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,16 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
-from .bands import DEFAULT_BANDS
+from .bands import DEFAULT_BANDS, NaN
 from .contract import data_contract
 from .scene_tiles import ReadAhead, SceneTiles
-from .scenes import ResamplingName, check_values, find_scenes, open_scene
+from .scenes import ResamplingName, check_values, find_scenes, limit_cache, open_scene
 from .tiling import Blending
-from .transforms import NaN, ScaleBands
+from .transforms import ScaleBands
 
-#: Room for the blocks that two rows of tiles share, in megabytes.
-_CACHE = '256'
+#: Room for blocks in GDAL's cache, in bytes: what is enough for files without
+#: compression, and the most that is taken for others.
+_CACHE = (64 * 2**20, 2**30)
 
 Batch = dict[str, Any]
 #: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
@@ -120,8 +121,7 @@ class SceneDataModule(BaseDataModule):
                 f'Expected scenes for predict alone, got {stage}; train and score with '
                 '--data dfc2020_geo.datamodules.LandCoverDataModule.'
             )
-        # GDAL would keep blocks in a twentieth of the memory of the machine.
-        os.environ.setdefault('GDAL_CACHEMAX', _CACHE)
+        limit_cache(_CACHE[0])
         scenes = []
         for name, s2, s1 in find_scenes(self.s2, self.s1):
             scene = open_scene(s2, s1, self.bands, **self.options)
@@ -131,6 +131,9 @@ class SceneDataModule(BaseDataModule):
             for warning in check_values(scene):
                 rank_zero_warn(f'{name}: {warning}')
             scenes.append(scene)
+        needed = max(s.estimate_blocks(self.tiling['size']) for s in scenes)
+        self._cache = min(_CACHE[0] + needed, _CACHE[1])
+        limit_cache(self._cache)
         self.predict_dataset = SceneTiles(
             scenes, **self.tiling, batch_size=self.batch_size
         )
@@ -147,11 +150,12 @@ class SceneDataModule(BaseDataModule):
             batch_size=None,
             shuffle=False,
             num_workers=self.num_workers,
+            worker_init_fn=partial(_limit_cache, self._cache),
             pin_memory=torch.cuda.is_available(),
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Scale a window on its device, and cut it into tiles.
+        """Cut a window into tiles on its device, and scale them.
 
         Args:
             batch: As :class:`~dfc2020_geo.scene_tiles.SceneTiles` gives it.
@@ -162,10 +166,18 @@ class SceneDataModule(BaseDataModule):
             ``'step'``.
         """
         assert self.trainer is not None, 'a trainer transfers batches'
-        dataset: Any = self.trainer.predict_dataloaders
+        loader: Any = self.trainer.predict_dataloaders
         window, valid = batch['window'], batch['valid']
         # A pixel with NaN has no data. Asking another device would have to wait for it.
         is_finite = valid.device.type == 'cpu' and bool(valid.all())
-        self.scale.scale_(window, is_finite)
-        image = dataset.dataset.cut(batch['step'], window)
+        tiles = loader.dataset.cut(batch['step'], window)
+        image = window.new_empty(len(tiles), *tiles[0].shape)
+        for target, tile in zip(image, tiles, strict=True):
+            self.scale.scale_(target, is_finite, tile)
+        image = loader.dataset.fill_up(image)
         return {'image': image, 'valid': valid, 'step': batch['step']}
+
+
+def _limit_cache(size: int, worker: int) -> None:
+    """Set the cache of a worker process, which need not be a copy of this one."""
+    limit_cache(size)

@@ -160,7 +160,7 @@ class SceneTiles(Dataset[Batch]):
         first, last = spans[step.columns[0]], spans[step.columns[-1]]
         return self.rows[scene].spans[step.row], Span(first.start, last.stop)
 
-    def cut(self, index: int, window: Tensor) -> Tensor:
+    def cut(self, index: int, window: Tensor) -> list[Tensor]:
         """Take the window of a batch apart.
 
         Args:
@@ -168,15 +168,22 @@ class SceneTiles(Dataset[Batch]):
             window: Its window, of shape ``(C, H, W)``.
 
         Returns:
-            The tiles, ``(B, C, size, size)``; scenes smaller than a tile are
-            continued by reflection.
+            A view of each tile, ``(C, size, size)``, or smaller if the scene is.
         """
         step = self.steps[index]
         _, outer = self.window(index)
         spans = self.columns[self.runs[step.run].scene].spans
-        tiles = torch.stack(
-            [window[..., spans[column].within(outer)] for column in step.columns]
-        )
+        return [window[..., spans[column].within(outer)] for column in step.columns]
+
+    def fill_up(self, tiles: Tensor) -> Tensor:
+        """Continue tiles of a scene that is smaller by reflection.
+
+        Args:
+            tiles: The tiles of a batch, ``(B, C, H, W)``.
+
+        Returns:
+            Tiles of shape ``(B, C, size, size)``.
+        """
         for axis in (-2, -1):
             if (length := tiles.shape[axis]) < self.size:
                 pixels = np.pad(np.arange(length), (0, self.size - length), 'reflect')

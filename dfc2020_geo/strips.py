@@ -66,18 +66,22 @@ class Strip:
             target = self._rows(self.valid, high)[:, columns.start : columns.stop]
             target.copy_(valid[inside])
 
-    def finished(self, row: int) -> tuple[Tensor, Tensor]:
-        """Show the rows that a row of tiles has finished.
+    def finished(self, row: int, columns: Span) -> tuple[Tensor, Tensor]:
+        """Show what a row of tiles has finished.
 
         Args:
-            row: Position of the row's span; all its tiles have been added.
+            row: Position of the row's span.
+            columns: Pixels that no tile of the row will be added to any more.
 
         Returns:
-            Averages of shape ``(num_channels, rows, W)``, and where there is data,
-            ``(rows, W)``; both until :meth:`drop` is called.
+            Averages of shape ``(num_channels, rows, columns)``, and where there is
+            data, ``(rows, columns)``; both until :meth:`drop` is called.
         """
-        done = self.rows.finished[row]
-        return self._rows(self.values, done), self._rows(self.valid, done)
+        done, inside = self.rows.finished[row], slice(columns.start, columns.stop)
+        return (
+            self._rows(self.values, done)[..., inside],
+            self._rows(self.valid, done)[..., inside],
+        )
 
     def drop(self, row: int) -> None:
         """Make room: forget the rows that a row of tiles has finished.

@@ -1,11 +1,13 @@
 """Maps of scenes: what is in them, whoever made them and however often it was killed."""
 
+import errno
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.cli import main
 from dfc2020_geo.inference import map_scene
+from dfc2020_geo.maps import Parts
 from dfc2020_geo.tasks import LandCoverSegmentation
 from dfc2020_geo.tiling import Axis
 
@@ -238,6 +241,29 @@ def _wait(is_over: Callable[[], bool]) -> None:
     end = time.monotonic() + 120
     while not is_over() and time.monotonic() < end:
         time.sleep(0.01)
+
+
+def test_rows_that_cannot_be_written_end_the_run(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    whole = _map(checkpoint, s2, s1, tmp_path / 'whole.tif')
+    write = Parts.write
+
+    def fail(parts: Parts, start: int, stop: int, layers: Any) -> None:
+        if start > 0:
+            raise OSError(errno.ENOSPC, 'no room')
+        write(parts, start, stop, layers)
+
+    before = threading.active_count()
+    with monkeypatch.context() as context:
+        context.setattr(Parts, 'write', fail)
+        with pytest.raises(OSError, match='no room'):
+            _map(checkpoint, s2, s1, tmp_path / 'map.tif')
+    assert threading.active_count() == before
+    assert not (tmp_path / 'map.tif').exists()
+    assert len([*(tmp_path / 'map.tif.part').glob('rows_*')]) == 1
+    assert _map(checkpoint, s2, s1, tmp_path / 'map.tif') == whole
 
 
 def test_pixels_without_data_have_no_class(checkpoint: Path, tmp_path: Path) -> None:

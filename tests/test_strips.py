@@ -55,14 +55,17 @@ def _stream(
     strip = Strip(rows, columns, 2, first)
     parts, marks = [], []
     for i in range(rows.contributors(first).start, len(rows.spans)):
-        for j in range(len(columns.spans)):
-            strip.add(i, j, tiles[i, j])
         whole = torch.arange(rows.spans[i].start, rows.spans[i].stop)[:, None] % 3 > 0
         strip.mark(i, Span(0, columns.length), whole.expand(-1, columns.length))
+        pieces = []
+        for j in range(len(columns.spans)):
+            strip.add(i, j, tiles[i, j])
+            if i >= first:  # As soon as they are finished, whatever comes later.
+                values, valid = strip.finished(i, columns.finished[j])
+                pieces.append((values.clone(), valid.clone()))
         if i >= first:
-            values, valid = strip.finished(i)
-            parts.append(values.clone())
-            marks.append(valid.clone())
+            parts.append(torch.cat([values for values, _ in pieces], -1))
+            marks.append(torch.cat([valid for _, valid in pieces], -1))
             strip.drop(i)
     return torch.cat(parts, 1), torch.cat(marks)
 

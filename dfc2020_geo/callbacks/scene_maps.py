@@ -23,7 +23,8 @@ from ..records import hash_weights
 from ..scene_tiles import Run, SceneTiles
 from ..scenes import Scene
 from ..strips import Strip
-from .scene_layers import make_layers
+from ..tiling import Span
+from .scene_rows import RowWriter
 
 
 class SceneMapWriter(Callback):
@@ -57,7 +58,7 @@ class SceneMapWriter(Callback):
         #: What the last run wrote.
         self.paths: list[Path] = []
         self.parts: list[Parts] = []
-        self.strip: Strip | None = None
+        self.rows: RowWriter | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Have the rows that are done left out.
@@ -170,27 +171,38 @@ class SceneMapWriter(Callback):
         _require_finite(values, tiles.scenes[run.scene].name)
         rows, columns = tiles.rows[run.scene], tiles.columns[run.scene]
         if batch['step'] == 0 or step.run != tiles.steps[batch['step'] - 1].run:
-            self.strip = Strip(rows, columns, values.shape[1], run.first)
-        strip = self.strip
-        assert strip is not None, 'the first batch of a run makes it'
+            self._close()
+            strip = Strip(rows, columns, values.shape[1], run.first)
+            self.rows = RowWriter(self.parts[run.scene], strip, self.layers)
+        assert self.rows is not None, 'the first batch of a run makes it'
+        strip = self.rows.strip
         for column, tile in zip(step.columns, values.cpu(), strict=True):
             strip.add(step.row, column, tile)
         _, window = tiles.window(batch['step'])
-        strip.mark(step.row, window, batch['valid'].cpu())
-        if step.row >= run.first and step.columns[-1] == len(columns.spans) - 1:
-            self._write(self.parts[run.scene], strip, step.row)
+        # What the batch before has finished is at work in a thread.
+        new = Span(columns.finished[step.columns[0]].start, window.stop)
+        strip.mark(step.row, new, batch['valid'].cpu()[:, new.within(window)])
+        if step.row >= run.first:
+            self.rows.finish(step.row, step.columns)
 
-    def _write(self, parts: Parts, strip: Strip, row: int) -> None:
-        values, valid = strip.finished(row)
-        layers = make_layers(values, valid, parts.scheme, self.layers)
-        done = strip.rows.finished[row]
-        parts.write(done.start, done.stop, layers)
-        strip.drop(row)
+    def _close(self) -> None:
+        """Have all rows written, and forget them."""
+        rows, self.rows = self.rows, None
+        if rows is not None:
+            rows.close()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """End the thread that writes rows."""
+        rows, self.rows = self.rows, None
+        if rows is not None:
+            rows.abandon()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the maps of their rows, once all processes are done."""
         vars(pl_module).pop('return_logits', None)
-        self.strip = None
+        self._close()
         trainer.strategy.barrier()
         if trainer.is_global_zero:
             scenes = _tiles(trainer).scenes

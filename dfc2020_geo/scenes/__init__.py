@@ -1,6 +1,7 @@
 """Scenes of Sentinel-1 and Sentinel-2 of any size, read window by window."""
 
 from .checks import check_values
+from .files import limit_cache
 from .finding import SceneSources, find_scenes
 from .layers import ResamplingName
 from .opening import open_scene
@@ -12,5 +13,6 @@ __all__ = [
     'SceneSources',
     'check_values',
     'find_scenes',
+    'limit_cache',
     'open_scene',
 ]

@@ -7,9 +7,11 @@ import weakref
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError  # ty: ignore[import-not-found] (compiled)
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.env import set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -35,6 +37,8 @@ class RasterFacts:
         has_gcps: Whether it has ground control points in place of a transform.
         scaled: Whether it declares a scale or an offset of its values.
         parts: The files that it is made of, as GDAL lists them.
+        block_rows: Number of rows that GDAL reads together.
+        is_plain: Whether its pixels are stored without compression.
     """
 
     path: str
@@ -47,6 +51,8 @@ class RasterFacts:
     has_gcps: bool
     scaled: bool
     parts: tuple[str, ...] = ()
+    block_rows: int = 1
+    is_plain: bool = False
 
     @property
     def count(self) -> int:
@@ -57,6 +63,16 @@ class RasterFacts:
     def stem(self) -> str:
         """Name of the file, without its folder and extension."""
         return stem(self.path)
+
+    def estimate_blocks(self, num_rows: int) -> int:
+        """Return the bytes of the blocks that some rows across the raster touch.
+
+        Args:
+            num_rows: Number of rows, wherever they begin.
+        """
+        num_blocks = -(-num_rows // self.block_rows) + 1
+        rows = min(num_blocks * self.block_rows, self.grid.height)
+        return rows * self.grid.width * self.count * np.dtype(self.dtype).itemsize
 
     def describe(self) -> str:
         """Say what is known of its bands, for messages."""
@@ -92,6 +108,17 @@ def open_raster(path: str) -> DatasetReader:
             f'Expected a raster, got a damaged or missing one: {path} '
             f'({error.__cause__ or error}); fetch or extract this file again.'
         ) from error
+
+
+def limit_cache(size: int) -> None:
+    """Set how much GDAL keeps of what it has read, in this process.
+
+    Args:
+        size: Number of bytes. By itself, GDAL takes a twentieth of the memory of the
+            machine; what the environment says counts more than either.
+    """
+    if 'GDAL_CACHEMAX' not in os.environ:
+        set_gdal_config('GDAL_CACHEMAX', size)
 
 
 def read_facts(path: str) -> RasterFacts:
@@ -141,6 +168,8 @@ def _facts(path: str, raster: DatasetReader) -> RasterFacts:
         has_gcps=bool(raster.gcps[0]),
         scaled=set(raster.scales) != {1.0} or set(raster.offsets) != {0.0},
         parts=tuple(raster.files),
+        block_rows=raster.block_shapes[0][0],
+        is_plain=raster.driver == 'GTiff' and raster.compression is None,
     )
 
 

@@ -73,6 +73,19 @@ class Scene:
         """From columns and rows to coordinates."""
         return self.grid.transform
 
+    def estimate_blocks(self, num_rows: int) -> int:
+        """Return the bytes of the compressed blocks that some rows touch.
+
+        With room for them, no block is decompressed twice while rows are read that
+        share some with the rows before. Other blocks are quick to read again.
+
+        Args:
+            num_rows: Number of rows.
+        """
+        files = {layer.file.path: layer.file for layer in self.layers}
+        compressed = [file for file in files.values() if not file.is_plain]
+        return sum(file.estimate_blocks(num_rows) for file in compressed)
+
     def read(
         self, rows: Pixels | tuple[int, int], columns: Pixels | tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from rasterio import Affine
 from rasterio.enums import ColorInterp
+from rasterio.env import get_gdal_config, set_gdal_config
 from rasterio.shutil import copy
 from rasterio.warp import Resampling, reproject
 from scene_files import (
@@ -28,7 +29,7 @@ from scene_files import (
 )
 
 from dfc2020_geo.bands import BAND_SETS
-from dfc2020_geo.scenes import Scene, open_scene
+from dfc2020_geo.scenes import Scene, limit_cache, open_scene
 
 S2 = BAND_SETS['s2']
 ROTATED = Affine.translation(6e5, 5.3e6) @ Affine.rotation(30) @ Affine.scale(10, -10)
@@ -407,3 +408,29 @@ def test_a_vrt_of_bands(tmp_path: Path) -> None:
     scene = open_scene(tmp_path / 'other.vrt', bands=['s2'])
     assert np.array_equal(images_of(scene), read_whole(path))
     assert scene.name == 'other'
+
+
+def test_compressed_blocks_have_room_until_the_next_rows(tmp_path: Path) -> None:
+    blocks = {'tiled': True, 'blockxsize': 32, 'blockysize': 32}
+    s2 = write_s2(tmp_path / 's2.tif', 200, 53, compress='deflate', **blocks)
+    s1 = write_s1(tmp_path / 's1.tif', 200, 53)
+    scene = open_scene(s2, s1, ['s2', 's1'])
+    # Any 40 rows touch 3 blocks of 32 rows, of 13 bands; the radar image is plain.
+    assert scene.estimate_blocks(40) == 3 * 32 * 53 * 13 * 2
+    assert scene.estimate_blocks(1000) == 200 * 53 * 13 * 2
+    assert open_scene(None, s1, ['s1']).estimate_blocks(40) == 0
+
+
+def test_what_the_environment_says_of_the_cache_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = get_gdal_config('GDAL_CACHEMAX')
+    monkeypatch.delenv('GDAL_CACHEMAX', raising=False)
+    try:
+        limit_cache(10_000_000)
+        assert get_gdal_config('GDAL_CACHEMAX') == 10_000_000
+        monkeypatch.setenv('GDAL_CACHEMAX', '77')
+        limit_cache(20_000_000)
+        assert get_gdal_config('GDAL_CACHEMAX') == 10_000_000
+    finally:
+        set_gdal_config('GDAL_CACHEMAX', before)
