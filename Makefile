@@ -3,7 +3,7 @@
 #   PYTHON       the Python for .venv; without it the first that answers, as below
 #   PIP_ARGS     more arguments for pip, such as another index
 #   PYTEST_ARGS  more arguments for pytest, such as --cov
-#   BENCH_ARGS   more arguments for the benchmark, such as --json bench.json
+#   BENCH_ARGS   more arguments for the benchmark, such as --parts loading
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,14 +57,14 @@ lint: install ## check style, types and imports
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/shellcheck .ci/run scripts/*.sh
 
-bench: install ## time the loading of patches beside the baseline's and torchgeo's
-	$(BIN)/python scripts/benchmark_loading.py $(BENCH_ARGS)
+bench: install ## time loading and training beside the baseline and others (minutes)
+	$(BIN)/python scripts/benchmark.py --json bench.json --plot bench.png $(BENCH_ARGS)
 
 python: ## say which Python .venv is made with
 	@echo '$(python)'
 
 clean: ## remove .venv, demo/ and everything else that these commands made
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) demo bench.json bench.png build dist .pytest_cache .ruff_cache .hypothesis .coverage*
 
 # PYTHON was named, and the environment is another's: make it anew.
 ifneq ($(PYTHON),)
