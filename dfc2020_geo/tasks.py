@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
+import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn import functional
@@ -12,8 +13,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
-from .argmax import best_class
-from .bands import DEFAULT_BANDS
+from .acceleration import SWITCHES, arrange, checkpoint_activations
+from .bands import DEFAULT_BANDS, NaN
 from .checkpointing import ContractInCheckpoint
 from .classes import IGNORE_INDEX, get_scheme
 from .contract import (
@@ -28,13 +29,12 @@ from .losses import build_loss
 from .metrics import SegmentationScores
 from .models import NETWORKS, build_network
 from .optimizers import parameter_groups
-from .transforms import NaN
-from .votes import vote
+from .voting import VotingTask
 
 Batch = dict[str, Tensor]
 
 
-class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
+class LandCoverSegmentation(ContractInCheckpoint, VotingTask, SemanticSegmentation):
     """Semantic segmentation whose input and output are named, not counted.
 
     What the bands of the input are and what the classes of the output mean is saved
@@ -50,14 +50,6 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
 
     monitor = 'val_AA'
     mode: Literal['min', 'max'] = 'max'
-
-    #: Whether :meth:`predict_step` returns probabilities as well; callbacks that
-    #: need them set it.
-    return_probabilities = False
-
-    #: Whether :meth:`predict_step` returns logits and leaves the rest to a callback,
-    #: which sets it.
-    return_logits = False
 
     def __init__(
         self,
@@ -90,6 +82,9 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
         freeze_decoder: bool = False,
         tta: bool = False,
         ensemble: Sequence[str] = (),
+        compile: bool = False,
+        channels_last: bool = False,
+        activation_checkpointing: bool = False,
     ) -> None:
         """Initialize a new LandCoverSegmentation instance.
 
@@ -124,9 +119,17 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 turns of each image.
             ensemble: Outside training, average the probabilities with those of these
                 checkpoints, of the same bands, class scheme and *nan*.
+            compile: Let torch.compile translate the network, which takes a minute
+                when the first batch comes. This and the next two belong to a machine:
+                they change no weight and no checkpoint keeps them.
+            channels_last: Let the values of a pixel lie together in memory, as
+                convolutions with tensor cores have it.
+            activation_checkpointing: Keep less of each block of the network for
+                backward, and compute it a second time: less memory, longer steps.
 
         Raises:
-            ValueError: If a name is unknown, or there is not one weight per class.
+            ValueError: If a name is unknown, there is not one weight per class, or a
+                network has no blocks for *activation_checkpointing*.
         """
         self.scheme = get_scheme(scheme)
         if class_weights is not None and len(class_weights) != len(self.scheme):
@@ -135,8 +138,7 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 f'got {len(class_weights)}.'
             )
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        # No submodules: they are neither trained nor saved with this network.
-        self.members: list[LandCoverSegmentation] = []
+        self.members = []
         self.facts = data_contract(bands, scheme, nan)
         super().__init__(
             model=model,  # ty: ignore[invalid-argument-type] (or one of ours)
@@ -148,6 +150,16 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
             freeze_backbone=freeze_backbone,
             freeze_decoder=freeze_decoder,
         )
+        self._apply_switches()
+
+    def _apply_switches(self) -> None:
+        if self.hparams['activation_checkpointing']:
+            checkpoint_activations(self.model)
+        if self.hparams['channels_last']:
+            self.model.to(memory_format=torch.channels_last)
+        if self.hparams['compile']:
+            # In place: the names of the weights stay.
+            self.model.compile()
 
     @property
     def contract(self) -> dict[str, Any]:
@@ -243,6 +255,29 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
             )
         self.members = [self._load_member(path) for path in self.hparams['ensemble']]
 
+    def on_train_batch_start(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Refuse a batch that its datamodule has not prepared.
+
+        Args:
+            batch: What a step is to be given, of any stage.
+            batch_idx: Position of the batch in the epoch.
+            dataloader_idx: Position of its dataloader.
+
+        Raises:
+            ValueError: If it has no 'image'.
+        """
+        if 'image' not in batch:
+            raise ValueError(
+                f"Expected batches with 'image', got {sorted(batch)}: patches as they "
+                'are stored, which their datamodule joins and scales; hand it to the '
+                'trainer (datamodule=...) instead of its loaders.'
+            )
+
+    on_validation_batch_start = on_test_batch_start = on_train_batch_start
+    on_predict_batch_start = on_train_batch_start
+
     def _load_member(self, path: str) -> 'LandCoverSegmentation':
         theirs = read_checkpoint(path)[CONTRACT_KEY]
         if conflict := find_conflict(self.facts, theirs):
@@ -251,41 +286,21 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 f'Expected an ensemble of the same {name}, got {value} and, in {path}, '
                 f'{other}.'
             )
+        switches = {name: self.hparams[name] for name in SWITCHES}
         member = LandCoverSegmentation.load_from_checkpoint(
-            path, map_location='cpu', weights_only=True
+            path, map_location='cpu', weights_only=True, **switches
         )
         return member.eval()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the logits of images of any size.
+    def compute_logits(self, x: Tensor) -> Tensor:
+        """Pad images to what the network takes, and cut its answer back.
 
         Args:
             x: Scaled images of shape ``(B, C, H, W)``.
 
         Returns:
-            Logits of shape ``(B, num_classes, H, W)``; outside training, those of the
-            mean probabilities, if there is more than one view or network.
+            Logits of shape ``(B, num_classes, H, W)``.
         """
-        if self.training or not (self.hparams['tta'] or self.members):
-            return self._compute_logits(x)
-        return self.vote(x)[0]
-
-    def vote(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits, and the share of views and networks that disagree.
-
-        Args:
-            x: Scaled images of shape ``(B, C, H, W)``.
-
-        Returns:
-            Logits of the mean probabilities, ``(B, num_classes, H, W)``, and the share
-            of votes for another class than theirs, ``(B, H, W)``.
-        """
-        members = [member.to(x.device) for member in self.members]
-        networks = [task._compute_logits for task in (self, *members)]
-        return vote(networks, x, self.hparams['tta'])
-
-    def _compute_logits(self, x: Tensor) -> Tensor:
-        """Pad images to what the network takes, and cut its answer back."""
         height, width = x.shape[-2:]
         stride = 1
         if getattr(self.model, 'requires_divisible_input_shape', True):
@@ -293,7 +308,11 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
         padding = (0, -width % stride, 0, -height % stride)
         if any(padding):
             x = functional.pad(x, padding, mode='replicate')
-        return super().forward(x)[..., :height, :width]
+        if self.hparams['compile'] or self.hparams['channels_last']:
+            x = arrange(x, self.hparams['channels_last'])
+        logits = self.model(x)
+        # Backward of a cut copies, even of one that cuts nothing.
+        return logits[..., :height, :width] if any(padding) else logits
 
     def training_step(
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
@@ -324,49 +343,19 @@ class LandCoverSegmentation(ContractInCheckpoint, SemanticSegmentation):
                 ) from error
             raise
         loss = self.criterion(logits, batch['mask'])
-        self.log('train_loss', loss, batch_size=batch_size, prog_bar=True)
+        self.log('train_loss', loss, batch_size=batch_size)
+        self._show(loss)
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """Log nothing: training is not scored."""
+    def _show(self, loss: Tensor) -> None:
+        """Show the loss in a progress bar now and then.
 
-    def predict_step(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> dict[str, Tensor | None]:
-        """Predict the classes of a batch.
-
-        Args:
-            batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and perhaps
-                ``'valid'`` of shape ``(B, H, W)``, False where there is no data.
-            batch_idx: Position of the batch in the epoch.
-            dataloader_idx: Position of its dataloader.
-
-        Returns:
-            torchgeo's ``'bounds'``, ``'transform'`` and ``'probabilities'`` of shape
-            ``(B, num_classes, H, W)``, None unless :attr:`return_probabilities`, and
-            ``'prediction'`` of shape ``(B, H, W)``, uint8 class indices,
-            :data:`~dfc2020_geo.classes.IGNORE_INDEX` without data. With
-            :attr:`return_logits` alone ``'logits'`` and ``'disagreement'``, as
-            :meth:`vote` gives them, the latter None for one view of one network.
+        What is logged for the bar, Lightning reads from the device after each step,
+        even without a bar, and the next step would not begin before.
         """
-        if self.return_logits:
-            return self._predict_logits(batch['image'])
-        logits = self(batch['image'])
-        prediction = best_class(logits, dim=1)
-        probabilities = None
-        if self.return_probabilities:
-            probabilities = logits.float().softmax(dim=1)
-        if 'valid' in batch:
-            prediction = prediction.where(batch['valid'], IGNORE_INDEX)
-        return {
-            'prediction': prediction,
-            'probabilities': probabilities,
-            'bounds': batch.get('bounds'),
-            'transform': batch.get('transform'),
-        }
-
-    def _predict_logits(self, x: Tensor) -> dict[str, Tensor | None]:
-        if self.hparams['tta'] or self.members:
-            logits, disagreement = self.vote(x)
-            return {'logits': logits, 'disagreement': disagreement}
-        return {'logits': self(x), 'disagreement': None}
+        trainer = self._trainer
+        if trainer is None or trainer.progress_bar_callback is None:
+            return
+        every = vars(trainer)['log_every_n_steps']
+        if every and trainer.global_step % every == 0:
+            trainer.progress_bar_metrics['train_loss'] = loss.item()

@@ -1,11 +1,15 @@
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.datamodules import LandCoverDataModule
@@ -185,6 +189,56 @@ def test_a_batch_of_one_that_cannot_be_normalised_says_what_to_do() -> None:
     batch = {'image': torch.rand(1, 2, 32, 32), 'mask': torch.zeros(1, 32, 32).long()}
     with pytest.raises(ValueError, match=r'two or more patches .* got 1; add patches'):
         task.train().training_step(batch, 0)
+
+
+class Reads(TorchDispatchMode):
+    """Count how often Python asks for a number that a device would have to finish."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_no_step_of_training_waits_for_the_device(tmp_path: Path) -> None:
+    def train(steps: int, **settings: Any) -> int:
+        task = _tiny(bands=['s1'], optimizer=torch.optim.SGD)
+        sample: Any = {'image': torch.rand(2, 8, 8), 'mask': torch.ones(8, 8).long()}
+        loader = DataLoader([sample] * steps)
+        with Reads() as reads:
+            Trainer(**QUIET | settings).fit(task, loader)
+        return reads.count
+
+    assert train(7) == train(3)
+    # Only where a loss is logged it is read.
+    logger = CSVLogger(tmp_path)
+    logged = [train(n, logger=logger, log_every_n_steps=3) for n in (3, 5, 6)]
+    assert logged[0] == logged[1] == logged[2] - 1
+
+
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_the_bar_shows_a_loss_as_often_as_losses_are_logged() -> None:
+    class Bar(TQDMProgressBar):
+        shown: ClassVar[list[Any]] = []
+
+        def on_train_batch_end(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+            super().on_train_batch_end(trainer, *args, **kwargs)
+            self.shown.append(self.get_metrics(trainer, trainer.model)['train_loss'])
+
+    task = _tiny(bands=['s1'], optimizer=torch.optim.SGD)
+    samples: Any = [
+        {'image': torch.rand(2, 8, 8), 'mask': torch.ones(8, 8).long()}
+        for _ in range(5)
+    ]
+    losses: list[float] = []
+    task.criterion.register_forward_hook(lambda *of: losses.append(of[-1].item()))
+    settings = {'enable_progress_bar': True, 'callbacks': [Bar()]}
+    Trainer(**QUIET | settings, log_every_n_steps=2).fit(task, DataLoader(samples))
+    assert Bar.shown == [losses[i] for i in (0, 0, 2, 2, 4)]
 
 
 def test_training_is_not_scored() -> None:

@@ -46,6 +46,12 @@ class BaselineUNet(nn.Module):
         self.up4 = _Up(channels[3], _DECODER_WIDTHS[3])
         self.outc = _Head(_DECODER_WIDTHS[3], num_classes)
 
+    @property
+    def blocks(self) -> tuple[nn.Module, ...]:
+        """The parts that the network is a chain of, one for each level down and up."""
+        down = self.down1, self.down2, self.down3, self.down4
+        return self.inc, *down, self.up1, self.up2, self.up3, self.up4
+
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits.
 
