@@ -34,3 +34,29 @@ def test_loading(tmp_path: Path) -> None:
     assert len(table) == len(figures) + 1
     assert len(figures) == 2 * len(ways)
     assert all(figure['milliseconds'] > 0 for figure in figures)
+
+
+@pytest.mark.slow
+def test_all_in_one_table(tmp_path: Path) -> None:
+    path, plot = tmp_path / 'bench.json', tmp_path / 'bench.png'
+    parts = ['--parts', 'index', 'packs', 'steps']
+    table = run('benchmark.py', '--quick', *parts, f'--json={path}', f'--plot={plot}')
+    figures = json.loads(path.read_text())
+    assert {figure['part'] for figure in figures} == {
+        'index', 'packs', 'around the step'
+    }  # fmt: skip
+    assert {figure['malloc'] for figure in figures} == {'default', 'tuned'}
+    assert all(figure['ratio'] > 0 for figure in figures)
+    for figure, line in zip(figures, table.splitlines()[2:], strict=True):
+        assert line.startswith(f'| {figure["part"]} | {figure["what"]} |')
+    assert plot.read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.slow
+def test_growth(tmp_path: Path) -> None:
+    path, plot = tmp_path / 'growth.json', tmp_path / 'growth.png'
+    run('benchmark_growth.py', '--patches=1400', f'--json={path}', f'--plot={plot}')
+    figures = json.loads(path.read_text())
+    assert len({figure['task'] for figure in figures}) == len(figures) == 6
+    assert all(figure['seconds'] > 0 for figure in figures)
+    assert plot.read_bytes().startswith(b'\x89PNG')

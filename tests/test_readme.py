@@ -53,6 +53,7 @@ SMALL = {
     '--model.weights=null --model.backbone=resnet18 --trainer.limit_val_batches=1',
     'test': _STAGE,
     'predict': _STAGE,
+    'pack': '',
     'map': f'{_STAGE}--data.size=64 --data.overlap=16',
     'import-baseline': '',
     'export-baseline': '',
