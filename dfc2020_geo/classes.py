@@ -77,6 +77,10 @@ class ClassScheme:
         """Return the number of classes."""
         return len(self.classes)
 
+    def __hash__(self) -> int:
+        """Look a scheme up by its name, not by all that its classes are."""
+        return hash(self.name)
+
     @property
     def labels(self) -> list[str]:
         """The names of the classes, in index order."""

@@ -2,9 +2,11 @@
 
 Writes a tree in the true layout for each way of storing GeoTIFFs, with as many files in a
 folder as SEN12MS has, packs it in both formats, and loads each patch with 10 bands of
-Sentinel-2, both of Sentinel-1 and the label: `stored` is what batches are made of,
-`sample` is float32. The pictures are what `dfc2020_geo.synthetic` draws. All ways take
-turns in one process on one thread, in an order that is drawn anew each round; a ratio is
+Sentinel-2, both of Sentinel-1 and the label: `stored` is what batches are made of, in
+memory that is used again, `fresh` the same in new memory, `sample` is float32; `first` is
+`stored` by a process that has not read the patches before, which compares checksums. The pictures are what `dfc2020_geo.synthetic` draws. All ways take
+turns in one process on one thread, patches and ways in an order that is drawn anew each
+round; a ratio is
 the median over the rounds. The baseline's loader is written anew from what it does; `limit`
 copies as many bytes out of one large file, and makes nothing of them. Each value that the
 packs give is compared with the tree's first. Times are of the processor; files are in
@@ -19,7 +21,8 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -102,12 +105,29 @@ def baseline(root: Path) -> Load:
     return load
 
 
+def _memory(patches: SEN12MSPatches) -> dict[str, np.ndarray]:
+    """Make memory as batches do: torch begins it where copying is fast."""
+    first = patches.stored(0)
+    return {k: torch.from_numpy(v).clone().numpy() for k, v in first.items()}
+
+
 def stored(root: Path) -> Load:
     """Load what batches are made of, into memory that is used again."""
     patches = SEN12MSPatches(root, bands=BANDS)
-    # As batches do: torch begins memory where copying is fast.
-    out = {k: torch.from_numpy(v).clone().numpy() for k, v in patches.stored(0).items()}
+    out = _memory(patches)
     return lambda index: patches.stored(index, out)
+
+
+def unread(root: Path) -> Load:
+    """Load as :func:`stored` does, but what was not read before."""
+    patches = SEN12MSPatches(root, bands=BANDS)
+    out = _memory(SEN12MSPatches(root, bands=BANDS))
+    return lambda index: patches.stored(index, out)
+
+
+def fresh(root: Path) -> Load:
+    """Load what batches are made of into memory of its own."""
+    return SEN12MSPatches(root, bands=BANDS).stored
 
 
 def sample(root: Path) -> Load:
@@ -139,13 +159,20 @@ def require_equal(tree: Path, packs: Sequence[Path]) -> None:
                     raise RuntimeError(f'Expected equal samples, got another {key}.')
 
 
-def measure(loads: dict[str, Load], num: int, rounds: int) -> list[dict[str, Any]]:
+def _keep(load: Load) -> Load:
+    return load
+
+
+def measure(
+    loads: Mapping[str, Callable[[], Load]], num: int, rounds: int
+) -> list[dict[str, Any]]:
     """Time all ways in turn, and relate them to the baseline's within each round."""
     times: dict[str, list[float]] = {name: [] for name in loads}
     rng = np.random.default_rng(0)
     for _ in range(rounds + 1):
         order = rng.permutation(num).tolist()
-        for name, load in loads.items():
+        for name in rng.permutation([*loads]).tolist():
+            load = loads[name]()
             start = time.process_time()
             for index in order:
                 load(index)
@@ -174,11 +201,13 @@ def compare(
     require_equal(tree, [folder / name for name in packed])
     fill_folders(tree)
     loads = {'baseline': baseline(tree)}
-    for name in packed:
-        loads[f'{name} stored'] = stored(folder / name)
-        loads[f'{name} sample'] = sample(folder / name)
+    for name, load in product(packed, (stored, fresh, sample)):
+        loads[f'{name} {load.__name__}'] = load(folder / name)
     loads['limit'] = limit(folder / 'fast', folder)
-    figures = measure(loads, num, rounds)
+    first = {f'{name} first': partial(unread, folder / name) for name in packed}
+    figures = measure(
+        {k: partial(_keep, v) for k, v in loads.items()} | first, num, rounds
+    )
     for figure in figures:
         name = figure['way'].split()[0]
         if name in packed:

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from dfc2020_geo.classes import IGNORE_INDEX, SCHEMES, ClassScheme, get_scheme
 
@@ -87,3 +90,28 @@ def test_codes_that_are_no_integers_are_refused() -> None:
 def test_unknown_scheme_is_named() -> None:
     with pytest.raises(ValueError, match=r"'dfc2020-contest'\), got 'igbp'"):
         get_scheme('igbp')
+
+
+@schemes
+@given(
+    codes=st.sampled_from(['u1', 'i1', '>u2', '<i2', 'i4', 'u8', 'i8']).flatmap(
+        lambda t: arrays(t, (3, 4), elements=st.integers(0, 17))
+    ),
+    is_turned=st.booleans(),
+)
+def test_indices_go_where_they_shall(
+    scheme: ClassScheme, codes: np.ndarray, is_turned: bool
+) -> None:
+    kept = [c.code for c in scheme.classes]
+    expected = [
+        [kept.index(IGBP_TO_CODE[c]) if IGBP_TO_CODE[c] in kept else 255 for c in row]
+        for row in codes.tolist()
+    ]
+    batch = np.full((2, 3, 4), 77, np.uint8)
+    out = batch[1]
+    if is_turned:  # not in one piece
+        codes, out, expected = codes.T, out.T, np.transpose(expected).tolist()
+    assert scheme.encode(codes, 'igbp', out) is out
+    assert out.tolist() == expected
+    assert (batch[0] == 77).all()
+    assert scheme.encode(codes, 'igbp').tolist() == expected

@@ -382,3 +382,23 @@ def test_writers_of_predictions_find_the_set(
     trainer.predict(task, datamodule=datamodule, return_predictions=False)
     assert len(list((tmp_path / 'maps').glob('*.tif'))) == 3
     assert len(list((tmp_path / 'previews').glob('*.png'))) == 3
+
+
+@pytest.mark.parametrize('stage', ['fit', 'validate', 'test', 'predict'])
+def test_loaders_without_their_datamodule_say_what_to_do(
+    baseline_tree: Path, stage: str
+) -> None:
+    data = LandCoverDataModule(
+        val='sen12ms_holdout', test='sen12ms_holdout', predict='sen12ms_holdout',
+        sen12ms_root=baseline_tree / 'sen12ms', bands=['s1'], num_workers=0,
+    )  # fmt: skip
+    data.setup(stage)
+    names = {'fit': 'train', 'validate': 'val'}
+    loader = getattr(data, f'{names.get(stage, stage)}_dataloader')()
+    task = LandCoverSegmentation(['s1'], model='fcn', num_filters=2)
+    trainer = Trainer(
+        accelerator='cpu', logger=False, enable_checkpointing=False, max_epochs=1,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"'image', got \[.*'s1'\].*datamodule=..."):
+        getattr(trainer, stage)(task, loader)

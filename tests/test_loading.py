@@ -22,6 +22,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 
@@ -600,6 +601,42 @@ def test_a_set_of_ones_own_is_asked_for_samples(baseline_tree: Path) -> None:
 def test_other_kinds_of_workers_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\('threads', 'processes'\), got 'tasks'"):
         LandCoverDataModule(workers='tasks')  # ty: ignore[invalid-argument-type]
+
+
+class _Keeper(BasePredictionWriter):
+    """Keeps what is predicted, and which patches that should be."""
+
+    def __init__(self) -> None:
+        super().__init__('batch')
+        self.kept: list[tuple[Sequence[int], Tensor]] = []
+
+    def write_on_batch_end(self, *args: Any) -> None:
+        _, _, _, batch_indices, batch, *_ = args
+        self.kept.append((batch_indices, batch['image']))
+
+
+@pytest.mark.parametrize('num_workers', [0, 1, 3])
+def test_prediction_has_each_patch_once_in_order(
+    baseline_tree: Path, num_workers: int
+) -> None:
+    # More batches than are loaded ahead, which Lightning counts by a sampler of its own.
+    data = LandCoverDataModule(
+        predict='sen12ms_train', sen12ms_root=baseline_tree / 'sen12ms', bands=['s1'],
+        batch_size=1, num_workers=num_workers, nan='baseline',
+    )  # fmt: skip
+    task = LandCoverSegmentation(['s1'], model='fcn', num_filters=2, nan='baseline')
+    keeper = _Keeper()
+    trainer = Trainer(
+        accelerator='cpu', logger=False, enable_progress_bar=False, callbacks=[keeper]
+    )
+    trainer.predict(task, datamodule=data, return_predictions=False)
+    assert data.predict_dataset is not None
+    samples = [data.predict_dataset[i] for i in range(len(data.predict_dataset))]
+    assert len(samples) > 2 * num_workers
+    assert [indices for indices, _ in keeper.kept] == [[i] for i in range(len(samples))]
+    for (_, image), sample in zip(keeper.kept, samples, strict=True):
+        scaled = sample['image'].nan_to_num(0.0).clamp(-25, 0) / 25 + 1
+        assert torch.equal(image[0], scaled)
 
 
 class _FailingStep(LandCoverSegmentation):

@@ -15,11 +15,12 @@ from torchgeo.datasets.utils import Sample
 from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
 from ..packs import open_pack
-from ..rasters import Grid, fill_image, read_grid, read_stored, require_real
+from ..rasters import Grid, fill_image, read_grid
 from ..tiffs import Pixels
 from .files import PatchFiles
 from .packed import PackTree
 from .plotting import DrawsSamples
+from .reading import Kind, PackReader, Reader, TreeReader, Wanted
 from .runs import rename
 from .stored import store_bands
 from .table import PatchTable
@@ -65,7 +66,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
     rgb_bands = RGB_BANDS
 
     _source: ClassVar[Source]  # legend of the labels, if there are any
-    _label_bands: ClassVar[int]  # number of bands in a label's file
+    _label_bands: ClassVar[int] = 0  # number of bands in a label's file
     _prediction: ClassVar[str]  # what a class map's name has in place of s2
 
     def __init__(
@@ -105,7 +106,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self.bands = select_bands(bands)
         self.scheme = get_scheme(scheme)
         self.transforms = transforms
-        self._read = self._pack.read_stored if self._pack else read_stored
+        self._last_reader: Reader | None = None
         self.note = ''
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
@@ -142,8 +143,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
                 size than its twin, or codes that its legend lacks; the message names
                 it.
         """
-        files = self.files[index]
-        bands, codes = self._read_patch(files, {})
+        bands, codes = self._read_patch(index, {})
         height, width = next(iter(bands.values())).values.shape[1:]
         image = np.empty((len(self.bands), height, width), np.float32)
         channels = np.cumsum([len(pixels.values) for pixels in bands.values()])[:-1]
@@ -151,7 +151,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             fill_image(part, pixels)
         sample: Sample = {'image': torch.from_numpy(image)}
         if codes is not None:
-            sample['mask'] = torch.from_numpy(self._encode(files, codes)).long()
+            sample['mask'] = torch.from_numpy(self._encode(index, codes)).long()
         return sample if self.transforms is None else self.transforms(sample)
 
     def stored(
@@ -175,48 +175,60 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             RuntimeError: As for a sample.
         """
         out = out or {}
-        files = self.files[index]
-        bands, codes = self._read_patch(files, out)
+        bands, codes = self._read_patch(index, out)
         stored: dict[str, np.ndarray] = {
             sensor: store_bands(sensor, pixels, out.get(sensor))
             for sensor, pixels in bands.items()
         }
         if codes is not None:
-            stored['mask'] = self._encode(files, codes, out.get('mask'))
+            stored['mask'] = self._encode(index, codes, out.get('mask'))
         return stored
 
+    @property
+    def _reader(self) -> Reader:
+        """What reads the files: another one in copies that have others."""
+        reader = self._last_reader
+        if reader is None or reader.files is not self.files:
+            files, wanted = self.files, self._wanted()
+            pack = self._pack
+            reader = (
+                PackReader(pack, files, wanted) if pack else TreeReader(files, wanted)
+            )
+            self._last_reader = reader
+        return reader
+
+    def _wanted(self) -> Wanted:
+        wanted: dict[Kind, tuple[tuple[int, ...], int]] = {}
+        for sensor in self._sensors:
+            bands = [band for band in self.bands if band.sensor == sensor]
+            indexes = tuple(band.file_index for band in bands)
+            wanted[sensor] = indexes, FILE_BANDS[sensor]
+        return wanted | {'label': ((1,), self._label_bands)}
+
     def _read_patch(
-        self, files: PatchFiles, out: Mapping[str, np.ndarray]
+        self, index: int, out: Mapping[str, np.ndarray]
     ) -> tuple[dict[Sensor, Pixels], np.ndarray | None]:
         """Read the bands of each sensor and, where there are labels, their codes."""
-        bands = {s: self._read_bands(files, s, out.get(s)) for s in self._sensors}
-        rasters = {getattr(files, s): pixels.values for s, pixels in bands.items()}
-        codes = None
-        if files.label is not None:
-            codes = self._read(files.label, [1], self._label_bands).values[0]
-            rasters[files.label] = codes
-        _require_common_size(rasters)
-        return bands, codes
-
-    def _read_bands(
-        self, files: PatchFiles, sensor: Sensor, out: np.ndarray | None
-    ) -> Pixels:
-        path = getattr(files, sensor)
-        indexes = [band.file_index for band in self.bands if band.sensor == sensor]
-        pixels = self._read(path, indexes, FILE_BANDS[sensor], out)
-        require_real(path, pixels)
-        return pixels
+        if 'mask' in out:
+            out = {**out, 'label': out['mask'][None]}
+        found = self._reader.read(index, out)
+        rasters = {kind: pixels.values for kind, pixels in found.items()}
+        if len({raster.shape[-2:] for raster in rasters.values()}) > 1:
+            raise _other_sizes(self.files[index], rasters)
+        bands = {sensor: found[sensor] for sensor in self._sensors}
+        return bands, found['label'].values[0] if 'label' in found else None
 
     def _encode(
-        self, files: PatchFiles, codes: np.ndarray, out: np.ndarray | None = None
+        self, index: int, codes: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:
-        if out is not None and (out.shape, out.dtype) != (codes.shape, np.uint8):
-            out = None
+        if out is None or (out.shape, out.dtype) != (codes.shape, np.uint8):
+            out = codes if codes.dtype == np.uint8 else None
         try:
             return self.scheme.encode(codes, self._source, out)
         except ValueError as error:
             raise RuntimeError(
-                f'{files.label}: {error} Replace this file or take the patch out.'
+                f'{self.files[index].label}: {error} Replace this file or take the '
+                'patch out.'
             ) from None
 
     def select(self, indices: Iterable[int]) -> Self:
@@ -259,12 +271,10 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         return rename(self.files[index].id, 's2', self._prediction)
 
 
-def _require_common_size(rasters: Mapping[Path, np.ndarray]) -> None:
-    """Check that arrays of shape ``(..., H, W)`` share height and width."""
-    sizes = {path: raster.shape[-2:] for path, raster in rasters.items()}
-    if len(set(sizes.values())) > 1:
-        found = ' and '.join(f'{h} x {w} of {path}' for path, (h, w) in sizes.items())
-        raise RuntimeError(
-            f'Expected files of one patch to have the same height and width, got '
-            f'{found}.'
-        )
+def _other_sizes(files: PatchFiles, rasters: Mapping[Kind, np.ndarray]) -> RuntimeError:
+    """Say that arrays of shape ``(..., H, W)`` differ in height or width."""
+    sizes = {getattr(files, kind): r.shape[-2:] for kind, r in rasters.items()}
+    found = ' and '.join(f'{h} x {w} of {path}' for path, (h, w) in sizes.items())
+    return RuntimeError(
+        f'Expected files of one patch to have the same height and width, got {found}.'
+    )

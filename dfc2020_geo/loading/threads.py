@@ -43,7 +43,9 @@ class ThreadedLoader(ResumableLoader):
             ValueError: If patches of a batch differ in size.
         """
         assert self.batch_sampler is not None, 'patches are read in batches'
-        batches = iter(self.batch_sampler)
+        # Lightning's sampler for prediction begins anew whenever it is asked for an
+        # iterator, as islice does; a generator goes on.
+        batches = (indices for indices in self.batch_sampler)
         ahead = self.num_workers * (self.prefetch_factor or 1)
         # Beside those ahead, one is at work, and held until the next one is taken.
         memory = PinnedMemory() if self.pin_memory else ReusedMemory(ahead + 2)

@@ -55,6 +55,7 @@ def _holds(pack: Pack, shard: int) -> str:
 
 def _damaged_bands(pack: Pack, shard: int) -> Iterator[str]:
     """Yield which bands of a shard are not what was packed."""
+    pack = Pack(pack.root, pack.manifest, pack.url)  # which has not checked any
     for path in pack.in_shard(shard):
         for index in range(1, pack.kind(path).num_bands + 1):
             try:

@@ -1,7 +1,6 @@
 """Reading rasters of a pack, as if its source was there."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
 from ..rasters import Grid, require_bands
-from ..tiffs import Pixels
-from .bands import OpenShard, find_runs, read_run
+from ..tiffs import Pixels, fits
+from .bands import Plan, plan_reading, read_run
+from .codecs import FORMATS
 from .manifest import (
     INDEX,
     MANIFEST,
@@ -23,11 +23,13 @@ from .manifest import (
     damaged,
     shard_name,
 )
-from .remote import fetch, find_url, local_path, open_mirror
+from .opened import OpenShards, Taken
+from .remote import find_url, local_path, open_mirror
 from .table import Table
 
-#: How many shards are open at once: systems allow a process a few hundred files.
-_NUM_OPEN = 200
+#: A raster's row in the table; positions of bands, counted from 1; how many it must
+#: have, if that is known; where they go, if it fits.
+type Wanted = tuple[int, Sequence[int], int | None, np.ndarray | None]
 
 
 def open_pack(root: Path | str) -> 'Pack | None':
@@ -80,8 +82,9 @@ class Pack:
         self.url = url
         self._prefix = '' if root == Path() else f'{root}/'
         self._table = Table.read(root / INDEX, manifest.index)
-        self._checked: set[str] = set()
-        self._open: dict[int, OpenShard] = {}
+        self._whole: set[str] = set()  # folders whose rows are what was written
+        self._shards = OpenShards(root, manifest, url, self._table.num_bands)
+        self._plain = not FORMATS[manifest.format]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy to another process: it opens the same files."""
@@ -109,15 +112,50 @@ class Pack:
             RuntimeError: If the raster is missing, has another number of bands or is
                 not what was packed; the message names it, and the shard.
         """
-        row = self._find(path)
-        kind = self._kind(row)
-        require_bands(path, kind.num_bands, indexes, num_bands)
-        shape, dtype = (len(indexes), kind.height, kind.width), np.dtype(kind.dtype)
-        fits = out is not None and out.shape == shape and out.dtype == dtype
-        values = out if fits and out.flags.c_contiguous else np.empty(shape, dtype)
-        self._read(path, row, kind, [index - 1 for index in indexes], values)
-        nodata = None if kind.nodata is None else float(kind.nodata)
-        return Pixels(values, nodata, kind.num_bands)
+        return self.read_rows([(self.find(path), indexes, num_bands, out)])[0]
+
+    def read_rows(self, wanted: Iterable[Wanted]) -> list[Pixels]:
+        """Read some bands of rasters that :meth:`find` has found.
+
+        Args:
+            wanted: For each its row, and what :meth:`read_stored` is told.
+
+        Returns:
+            As :meth:`read_stored`.
+
+        Raises:
+            RuntimeError: As :meth:`read_stored`.
+        """
+        taken: dict[int, Taken] = {}
+        return [self._read(*each, taken) for each in wanted]
+
+    def find(self, path: Path | str) -> int:
+        """Find a raster.
+
+        Args:
+            path: The raster: *root* and its path in the source.
+
+        Returns:
+            Its row in the table.
+
+        Raises:
+            RuntimeError: If it is missing; the message names it.
+        """
+        folder_name, _, name = str(path).removeprefix(self._prefix).rpartition('/')
+        folder = self.folder(folder_name)
+        row = None if folder is None else self._table.find(folder, name)
+        if row is None:
+            raise RuntimeError(
+                f'Expected a readable raster, got a missing one: {path} (not in the '
+                f'pack); pack its source again.'
+            )
+        return row
+
+    def path(self, row: int) -> Path:
+        """Return the path of the raster in a row of the table."""
+        folders = self.manifest.folders.items()
+        folder = next(name for name, f in folders if f.start <= row < f.stop)
+        return self.root / folder / self._table.name(row)
 
     def grid(self, path: Path | str) -> Grid:
         """Say where on Earth a raster lies.
@@ -131,7 +169,7 @@ class Pack:
         Raises:
             RuntimeError: If it is missing; the message names it.
         """
-        row = self._find(path)
+        row = self.find(path)
         kind = self._kind(row)
         transform = Affine(*self._table.columns['transform'][row].tolist())
         crs = None if kind.crs is None else CRS.from_string(kind.crs)
@@ -140,11 +178,11 @@ class Pack:
     def folder(self, name: str) -> Folder | None:
         """Return the rows of a folder, checked when it is asked for first."""
         folder = self.manifest.folders.get(name)
-        if folder is not None and name not in self._checked:
+        if folder is not None and name not in self._whole:
             if self._table.digest(folder.start, folder.stop) != folder.digest:
                 reason = f'wrong checksum of folder {name or "."}'
                 raise RuntimeError(damaged(self.root / INDEX, reason))
-            self._checked.add(name)
+            self._whole.add(name)
         return folder
 
     def names(self, name: str) -> list[str]:
@@ -161,7 +199,7 @@ class Pack:
         Raises:
             RuntimeError: If it is missing; the message names it.
         """
-        return self._kind(self._find(path))
+        return self._kind(self.find(path))
 
     def in_shard(self, number: int) -> Iterator[str]:
         """Yield the paths of the rasters that a shard holds, as in the source."""
@@ -172,68 +210,52 @@ class Pack:
                 names = self.names(name)
                 yield from (f'{name}/{names[i]}'.lstrip('/') for i in held)
 
-    def _find(self, path: Path | str) -> int:
-        folder_name, _, name = str(path).removeprefix(self._prefix).rpartition('/')
-        folder = self.folder(folder_name)
-        row = None if folder is None else self._table.find(folder, name)
-        if row is None:
-            raise RuntimeError(
-                f'Expected a readable raster, got a missing one: {path} (not in the '
-                f'pack); pack its source again.'
-            )
-        return row
-
     def _kind(self, row: int) -> Kind:
-        return self.manifest.kinds[int(self._table.columns['kind'][row])]
+        return self.manifest.kinds[self._table.columns['kind'].item(row)]
 
     def _read(
         self,
-        path: Path | str,
         row: int,
-        kind: Kind,
-        bands: Sequence[int],
-        values: np.ndarray,
-    ) -> None:
-        columns = self._table.columns
-        first = int(columns['first'][row])
-        rows = slice(first, first + kind.num_bands)
-        sizes, sums = columns['size'][rows].tolist(), columns['sum'][rows].tolist()
-        starts = list(accumulate(sizes, initial=int(columns['start'][row])))
-        number = int(columns['shard'][row])
-        shard = self._shard(number, path)
-        done = 0
-        for run in find_runs(bands):
-            targets = values[done : done + len(run)]
-            places = starts[run[0] : run[-1] + 2]
-            wrong = read_run(shard, places, targets, sums[run[0] :])
-            if wrong is not None:
-                reason = f'wrong checksum of band {run[wrong] + 1} of {path}'
-                raise RuntimeError(damaged(self.root / shard_name(number), reason))
-            done += len(run)
+        indexes: Sequence[int],
+        num_bands: int | None,
+        out: np.ndarray | None,
+        taken: dict[int, Taken],
+    ) -> Pixels:
+        kind = self._kind(row)
+        if num_bands != kind.num_bands:
+            require_bands(self.path(row), kind.num_bands, indexes, num_bands)
+        plan = plan_reading(kind, tuple(indexes))
+        if out is None or not fits(out, plan.shape, plan.dtype):
+            out = np.empty(plan.shape, plan.dtype)
+        number = self._table.columns['shard'].item(row)
+        if number not in taken:
+            taken[number] = self._take(number, row)
+        self._fill(out, row, plan, taken[number])
+        return Pixels(out, plan.nodata, kind.num_bands)
 
-    def _shard(self, number: int, path: Path | str) -> OpenShard:
-        """Open a shard, or take one that is open."""
-        shard = self._open.get(number)
-        if shard is not None:
-            return shard
-        stored = self.manifest.shards[number]
-        file = self.root / shard_name(number)
-        if self.url is not None:
-            fetch(self.url, self.root, shard_name(number), stored)
-        try:
-            shard = OpenShard(file)
-            size = os.fstat(shard.number).st_size
-        except OSError as error:
-            reason = f'{error.strerror}; it holds {path}'
-            raise RuntimeError(damaged(file, reason)) from None
-        if size != stored.size:
-            reason = f'{size} bytes, not {stored.size}; it holds {path}'
-            raise RuntimeError(damaged(file, reason))
-        # Another thread may have opened it as well, which costs no more than that.
-        self._open[number] = shard
-        for oldest in [*self._open][:-_NUM_OPEN]:
-            self._open.pop(oldest, None)
-        return shard
+    def _take(self, number: int, row: int) -> Taken:
+        shards = self._shards
+        return shards.take(number) or shards.open(number, self.path(row))
+
+    def _fill(self, values: np.ndarray, row: int, plan: Plan, taken: Taken) -> None:
+        shard, checked = taken
+        columns = self._table.columns
+        start, first = columns['start'].item(row), columns['first'].item(row)
+        known = plan.are_set(checked, first)
+        if known and self._plain and shard.copy(start, values, plan.pieces):
+            return
+        for target, source, count in plan.runs:
+            bands = slice(first + source, first + source + count)
+            sizes = columns['size'][first : bands.stop].tolist()
+            places = [*accumulate(sizes, initial=start)][source:]
+            sums = None if known else columns['sum'][bands].tolist()
+            wrong = read_run(shard, places, values[target : target + count], sums)
+            if wrong is not None:
+                number = columns['shard'].item(row)
+                reason = f'band {source + wrong + 1} of {self.path(row)}'
+                file = self.root / shard_name(number)
+                raise RuntimeError(damaged(file, f'wrong checksum of {reason}'))
+            checked[bands] = b'\1' * count
 
 
 def _open_again(root: Path, url: str | None) -> Pack:

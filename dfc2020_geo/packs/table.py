@@ -36,6 +36,11 @@ class Table:
         self.columns = columns
         self._names = columns['name'].view(f'S{columns["name"].shape[1]}').reshape(-1)
 
+    @property
+    def num_bands(self) -> int:
+        """Number of bands of all rasters together."""
+        return len(self.columns['sum'])
+
     @classmethod
     def read(cls, path: Path, stored: Stored) -> 'Table':
         """Open a table; what it holds is read when it is needed.
@@ -111,6 +116,10 @@ class Table:
         row += folder.start
         found = row < folder.stop and self._names[row] == wanted
         return row if found else None
+
+    def name(self, row: int) -> str:
+        """Return the name of the raster in a row."""
+        return os.fsdecode(self._names[row].item())
 
     def names(self, folder: Folder) -> Iterator[str]:
         """Yield the names of a folder's rasters."""

@@ -151,6 +151,8 @@ def _is_clear(declared: str | None, dtype: np.dtype) -> bool:
         return False
     value = float(declared)
     if dtype.kind == 'f':
-        return abs(value) <= float(np.finfo(dtype).max)
+        # Readers round it to the type of the pixels, or do not.
+        fitting = abs(value) <= float(np.finfo(dtype).max)
+        return fitting and float(dtype.type(value)) == value
     limits = np.iinfo(dtype)
     return value.is_integer() and int(limits.min) <= value <= int(limits.max)

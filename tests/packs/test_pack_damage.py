@@ -76,7 +76,7 @@ def test_a_flipped_bit_is_named_by_shard_file_and_band(
         assert str(shard) in found[0]
         assert len(wrong) <= 1
         for name, index in wrong:
-            assert f'band {index} of {name}' in found[0]
+            assert f'band {index} of {pack / name}' in found[0]
         length = int.from_bytes(
             (whole / 'shards' / shard.name).read_bytes()[:8], 'little'
         )

@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -222,7 +223,7 @@ def test_a_bit_that_flips_in_the_cache_is_named(
         main(['pack', '--verify', url])
     told = capsys.readouterr().err
     assert f'{shard} ' in told
-    assert 'band 13 of ROIs1158_spring/s2_1/' in told
+    assert re.search(r'band 13 of .*/ROIs1158_spring/s2_1/', told)
     shard.unlink()
     for mask, sample in zip(expected, SEN12MSPatches(url), strict=True):
         assert torch.equal(sample['mask'], mask)

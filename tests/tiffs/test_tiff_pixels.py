@@ -257,11 +257,12 @@ def test_declared_nodata(
     assert_same(path, [2, 1])
 
 
+@pytest.mark.parametrize('dtype', ['uint16', 'float32'])
 @pytest.mark.parametrize(
-    'text', ['-9999', '70000', '1.5', 'nan', 'none', '', ' 7', '7 ']
+    'text', ['-9999', '70000', '1.5', '0.1', '16777217', 'nan', 'none', '', ' 7', '7 ']
 )
-def test_whatever_stands_in_the_tag(tmp_path: Path, text: str) -> None:
-    bands = make('uint16', 2, (9, 8))
+def test_whatever_stands_in_the_tag(tmp_path: Path, text: str, dtype: str) -> None:
+    bands = make(dtype, 2, (9, 8))
     tags = [(42113, 's', 0, text, True)]
     path = tmp_path / 'image.tif'
     tifffile.imwrite(

@@ -59,8 +59,9 @@ def image_of(path: Path, indexes: list[int]) -> np.ndarray:
 def assert_same(path: Path, indexes: list[int]) -> None:
     """Check that both read the same bits, of the same type."""
     with rasterio.open(path) as raster:
-        stored, count = raster.read(indexes), raster.count
+        stored, nodata, count = raster.read(indexes), raster.nodata, raster.count
     pixels = read_stored(path, indexes)
+    np.testing.assert_equal(pixels.nodata, nodata)
     assert pixels.values.dtype == stored.dtype
     assert pixels.values.dtype.isnative
     assert pixels.values.tobytes() == stored.tobytes()
