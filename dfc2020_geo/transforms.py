@@ -46,8 +46,10 @@ class _SampleOperation(IntensityAugmentationBase2D):
         return super().forward(input, *args, **kwargs)
 
 
-#: Numbers that are scaled in one go, few enough to stay in the processor's cache.
-_BLOCK = 2**16
+#: Values that are scaled in one go: they stay in the processor's cache, and are fewer
+#: than torch would share out among threads, which takes longer than the work itself
+#: where other threads are at work.
+_BLOCK = 2**15 - 1
 
 
 class ScaleBands(_SampleOperation):
