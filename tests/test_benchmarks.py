@@ -39,12 +39,10 @@ def test_loading(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_all_in_one_table(tmp_path: Path) -> None:
     path, plot = tmp_path / 'bench.json', tmp_path / 'bench.png'
-    parts = ['--parts', 'index', 'packs', 'steps']
+    parts = ['--parts', 'index', 'steps']
     table = run('benchmark.py', '--quick', *parts, f'--json={path}', f'--plot={plot}')
     figures = json.loads(path.read_text())
-    assert {figure['part'] for figure in figures} == {
-        'index', 'packs', 'around the step'
-    }  # fmt: skip
+    assert {figure['part'] for figure in figures} == {'index', 'around the step'}
     assert {figure['malloc'] for figure in figures} == {'default', 'tuned'}
     assert all(figure['ratio'] > 0 for figure in figures)
     for figure, line in zip(figures, table.splitlines()[2:], strict=True):
