@@ -10,8 +10,9 @@ class Strip:
     """The rows of a scene that tiles are still being added to.
 
     It is as wide as the scene and as high as a tile, so memory grows with the width of
-    a scene and not with its area. Rows of tiles are added in their order; once one is
-    complete, :meth:`finished` shows the rows that no later one touches.
+    a scene and not with its area. Tiles are added row by row, each row from left to
+    right; once a row is complete, :meth:`finished` shows the pixels that no later one
+    touches.
     """
 
     def __init__(
@@ -28,9 +29,10 @@ class Strip:
         """
         self.rows, self.columns = rows, columns
         self.start = rows.finished[first].start
+        self._first = rows.contributors(first).start
         height = max(map(len, rows.spans))
-        self.values = torch.zeros(num_channels, height, columns.length)
-        self.valid = torch.zeros(height, columns.length, dtype=torch.bool)
+        self.values = torch.empty(num_channels, height, columns.length)
+        self.valid = torch.empty(height, columns.length, dtype=torch.bool)
 
     def add(self, row: int, column: int, values: Tensor) -> None:
         """Add a tile.
@@ -50,7 +52,14 @@ class Strip:
         values = values[:, inside_rows, inside_columns].to(target)
         across = torch.from_numpy(self.columns.weights(column))
         down = torch.from_numpy(self.rows.weights(row)[-len(high) :])
-        target.addcmul_(values, down[:, None] * across)
+        weights = down[:, None] * across
+        # What tiles have been added to, above and to the left; the rest holds anything.
+        top = self._overlap(self.rows, row, high, self._first)
+        left = self._overlap(self.columns, column, wide)
+        for part in ((slice(top), slice(None)), (slice(top, None), slice(left))):
+            target[:, *part].addcmul_(values[:, *part], weights[part])
+        new = (slice(top, None), slice(left, None))
+        torch.mul(values[:, *new], weights[new], out=target[:, *new])
 
     def mark(self, row: int, columns: Span, valid: Tensor) -> None:
         """Mark where a part of a row of tiles has data.
@@ -91,15 +100,22 @@ class Strip:
         """
         done = self.rows.finished[row]
         for buffer in (self.values, self.valid):
-            kept = buffer[..., len(done) :, :].clone()
-            buffer[..., : kept.shape[-2], :] = kept
-            buffer[..., kept.shape[-2] :, :] = 0
+            rows = Span(done.stop, self.rows.supports[row].stop)
+            kept = self._rows(buffer, rows).clone()
+            buffer[..., : len(rows), :] = kept
         self.start = done.stop
 
     def _support(self, row: int) -> Span:
         """The rows of a tile that have a weight and are not finished."""
         support = self.rows.supports[row]
         return Span(min(max(support.start, self.start), support.stop), support.stop)
+
+    @staticmethod
+    def _overlap(axis: Axis, index: int, support: Span, first: int = 0) -> int:
+        """How many pixels of a support the one before has too."""
+        if index == first:
+            return 0
+        return max(axis.supports[index - 1].stop - support.start, 0)
 
     def _rows(self, buffer: Tensor, rows: Span) -> Tensor:
         return buffer[..., rows.start - self.start : rows.stop - self.start, :]

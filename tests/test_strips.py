@@ -1,5 +1,7 @@
 """What comes out of a strip is the weighted average of the tiles, whole and unmixed."""
 
+import math
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -53,6 +55,7 @@ def _stream(
     rows: Axis, columns: Axis, tiles: dict[tuple[int, int], Tensor], first: int = 0
 ) -> tuple[Tensor, Tensor]:
     strip = Strip(rows, columns, 2, first)
+    strip.values.fill_(math.nan)  # what memory holds at first is in no result
     parts, marks = [], []
     for i in range(rows.contributors(first).start, len(rows.spans)):
         whole = torch.arange(rows.spans[i].start, rows.spans[i].stop)[:, None] % 3 > 0

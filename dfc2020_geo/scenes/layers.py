@@ -67,7 +67,7 @@ class Layer:
                 self._read_nearest if self.lattice.shift is None else self._read_plain
             )
         try:
-            read(handles.get(self.file.path), rows, columns, image)
+            read(handles.get(self.file), rows, columns, image)
         except GDAL_ERRORS as error:
             raise RuntimeError(
                 f'Expected a readable raster, got a damaged one: {self.file.path}, in '

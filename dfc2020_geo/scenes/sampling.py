@@ -6,8 +6,8 @@ import numpy as np
 
 from .reader import Scene
 
-#: A sample is this many windows along each axis, of this size: half a megapixel.
-_WINDOWS, _SIZE = 3, 256
+#: A sample is this many windows along each axis, of this size: 147 456 pixels.
+_WINDOWS, _SIZE = 3, 128
 
 #: With fewer pixels in these windows, the scene is searched until there are more.
 _FEW, _ENOUGH = 1_000, 10_000
@@ -52,4 +52,4 @@ def _search(scene: Scene) -> np.ndarray:
 
 def _valid(scene: Scene, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
     image, valid = scene.read(rows, columns)
-    return image[:, valid]
+    return image.reshape(len(image), -1) if valid.all() else image[:, valid]

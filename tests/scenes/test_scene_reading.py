@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rasterio import Affine
 from rasterio.enums import ColorInterp
 from rasterio.env import get_gdal_config, set_gdal_config
@@ -41,6 +43,34 @@ def read_all(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 
 def images_of(scene: Scene) -> np.ndarray:
     return read_all(scene)[0]
+
+
+def spans(length: int) -> st.SearchStrategy[tuple[int, int]]:
+    ends = st.lists(st.integers(0, length), min_size=2, max_size=2, unique=True)
+    return ends.map(lambda pair: (min(pair), max(pair)))
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_windows_of_plain_tiles_are_what_gdal_reads_through_its_cache(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp('tiles')
+    options = {
+        'tiled': True,
+        'blockxsize': data.draw(st.sampled_from([16, 32])),
+        'blockysize': data.draw(st.sampled_from([16, 48])),
+        'interleave': data.draw(st.sampled_from(['band', 'pixel'])),
+        'ENDIANNESS': data.draw(st.sampled_from(['LITTLE', 'BIG'])),
+        'SPARSE_OK': data.draw(st.booleans()),
+    }
+    pixels = noise(13, 70, 90).astype(data.draw(st.sampled_from(['u2', 'i2', 'f4'])))
+    pixels[:, :48, :64] = 0  # whole tiles, which a sparse file leaves out
+    scene = open_scene(write(folder / 's2.tif', pixels, **options), bands=S2)
+    for _ in range(5):
+        rows, columns = data.draw(spans(70)), data.draw(spans(90))
+        found, _ = scene.read(rows, columns)
+        assert np.array_equal(found, pixels[:, slice(*rows), slice(*columns)])
 
 
 @pytest.mark.parametrize('interleave', ['band', 'pixel'])
