@@ -3,7 +3,6 @@
 Nothing here waits for an accelerator.
 """
 
-import math
 from collections.abc import Iterable
 from functools import reduce
 
@@ -12,7 +11,11 @@ from torch import Tensor
 
 
 def scale_range_(
-    image: Tensor, low: float, high: float, nan: float | None = None
+    image: Tensor,
+    low: float,
+    high: float,
+    nan: float | None = None,
+    source: Tensor | None = None,
 ) -> Tensor:
     """Clip to a range of values and scale it to ``[0, 1]``, in place.
 
@@ -21,14 +24,19 @@ def scale_range_(
         low: What becomes 0.
         high: What becomes 1.
         nan: What NaN becomes before; None if it is known that there is none.
+        source: What is scaled into the image, of its shape and type, if it is not the
+            image itself.
 
     Returns:
         The image.
     """
-    if nan is not None:
-        image.nan_to_num_(nan, math.inf, -math.inf)
     span, offset = high - low, -low / (high - low)
-    image.clamp_(low, high)
+    if source is None:
+        image.clamp_(low, high)
+    else:
+        torch.clamp(source, low, high, out=image)
+    if nan is not None:  # NaN is still there, and nothing infinite any more
+        image.nan_to_num_(min(max(nan, low), high))
     if image.device.type == 'cpu':
         image.div_(span)
     else:  # A number on the host would make the division a multiplication there.

@@ -144,11 +144,15 @@ class SceneDataModule(BaseDataModule):
         if self.narrow is not None:
             dataset = self.narrow(dataset)
         if self.num_workers == 0:
-            return ReadAhead(dataset)
+            device = self.trainer.strategy.root_device.type if self.trainer else ''
+            on_processor = device == 'cpu'
+            prepare = partial(self._cut, dataset) if on_processor else _keep_exact
+            return ReadAhead(dataset, prepare)
         return DataLoader(
             dataset,
             batch_size=None,
             shuffle=False,
+            collate_fn=_keep_exact,
             num_workers=self.num_workers,
             worker_init_fn=partial(_limit_cache, self._cache),
             pin_memory=torch.cuda.is_available(),
@@ -157,25 +161,41 @@ class SceneDataModule(BaseDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Cut a window into tiles on its device, and scale them.
 
+        For a processor, the thread that reads has done so.
+
         Args:
-            batch: As :class:`~dfc2020_geo.scene_tiles.SceneTiles` gives it.
+            batch: As :class:`~dfc2020_geo.scene_tiles.SceneTiles` gives it; numbers of
+                the window may be held as int32 of the same bits.
             dataloader_idx: Position of the batch's dataloader.
 
         Returns:
             ``'image'`` of shape ``(B, C, size, size)``, scaled, beside ``'valid'`` and
             ``'step'``.
         """
+        if 'image' in batch:
+            return batch
         assert self.trainer is not None, 'a trainer transfers batches'
         loader: Any = self.trainer.predict_dataloaders
-        window, valid = batch['window'], batch['valid']
+        batch = self._cut(loader.dataset, batch)
+        # Lightning has done so before there was an image.
+        return self.trainer.precision_plugin.convert_input(batch)
+
+    def _cut(self, dataset: SceneTiles, batch: Batch) -> Batch:
+        """Cut the window of a batch into tiles, and scale them."""
+        window, valid = batch['window'].view(torch.float32), batch['valid']
         # A pixel with NaN has no data. Asking another device would have to wait for it.
         is_finite = valid.device.type == 'cpu' and bool(valid.all())
-        tiles = loader.dataset.cut(batch['step'], window)
+        tiles = dataset.cut(batch['step'], window)
         image = window.new_empty(len(tiles), *tiles[0].shape)
         for target, tile in zip(image, tiles, strict=True):
             self.scale.scale_(target, is_finite, tile)
-        image = loader.dataset.fill_up(image)
+        image = dataset.fill_up(image)
         return {'image': image, 'valid': valid, 'step': batch['step']}
+
+
+def _keep_exact(batch: Any) -> Batch:
+    """Hide the window from Lightning, which would round it before it is scaled."""
+    return batch | {'window': batch['window'].view(torch.int32)}
 
 
 def _limit_cache(size: int, worker: int) -> None:

@@ -1,7 +1,7 @@
 """The tiles of scenes, read in batches that never cross a row of tiles."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import batched
@@ -198,13 +198,16 @@ class ReadAhead:
     A thread reads, so nothing is copied between processes and files stay open.
     """
 
-    def __init__(self, dataset: SceneTiles) -> None:
+    def __init__(
+        self, dataset: SceneTiles, prepare: Callable[[Batch], Batch] | None = None
+    ) -> None:
         """Initialize a new ReadAhead instance.
 
         Args:
             dataset: What is read, in its order.
+            prepare: What the thread does with each batch then.
         """
-        self.dataset = dataset
+        self.dataset, self.prepare = dataset, prepare
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -213,9 +216,13 @@ class ReadAhead:
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches in their order."""
         with ThreadPoolExecutor(max_workers=1) as reader:
-            batch = reader.submit(self.dataset.__getitem__, 0)
+            batch = reader.submit(self._read, 0)
             for index in range(1, len(self)):
-                ahead = reader.submit(self.dataset.__getitem__, index)
+                ahead = reader.submit(self._read, index)
                 yield batch.result()
                 batch = ahead
             yield batch.result()
+
+    def _read(self, index: int) -> Batch:
+        batch = self.dataset[index]
+        return self.prepare(batch) if self.prepare else batch

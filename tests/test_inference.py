@@ -130,20 +130,24 @@ def test_a_map_is_what_everything_in_memory_gives(
     assert len(np.unique(expected)) > 1 + (min(size) > 7)
 
 
+@pytest.mark.parametrize('precision', ['32-true', 'bf16-true'])
 def test_labels_do_not_depend_on_batches_nor_files_on_workers(
-    checkpoint: Path, tmp_path: Path
+    checkpoint: Path, tmp_path: Path, precision: str
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 75, 101)
     layers = {'layers': ['confidence', 'probabilities']}
-    one = _map(checkpoint, s2, s1, tmp_path / 'one.tif', maps=layers)
+    options = {'maps': layers, 'trainer': {'precision': precision}}
+    one = _map(checkpoint, s2, s1, tmp_path / 'one.tif', **options)
     two = _map(
-        checkpoint, s2, s1, tmp_path / 'two.tif', maps=layers, data={'num_workers': 2}
+        checkpoint, s2, s1, tmp_path / 'two.tif', data={'num_workers': 2}, **options
     )
     assert one == two
     shares = [
         (tmp_path / f'{n}.probabilities.tif').read_bytes() for n in ('one', 'two')
     ]
     assert shares[0] == shares[1]
+    if precision != '32-true':
+        return
     _map(checkpoint, s2, s1, tmp_path / 'three.tif', data={'batch_size': 1})
     assert (_read(tmp_path / 'one.tif') == _read(tmp_path / 'three.tif')).mean() > 0.999
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from ..contract import versions
 from ..maps import (
@@ -168,12 +167,12 @@ class SceneMapWriter(Callback):
         values = outputs['logits'].float()
         if 'disagreement' in self.layers:
             values = torch.cat([values, outputs['disagreement'][:, None]], dim=1)
-        _require_finite(values, tiles.scenes[run.scene].name)
         rows, columns = tiles.rows[run.scene], tiles.columns[run.scene]
         if batch['step'] == 0 or step.run != tiles.steps[batch['step'] - 1].run:
             self._close()
             strip = Strip(rows, columns, values.shape[1], run.first)
-            self.rows = RowWriter(self.parts[run.scene], strip, self.layers)
+            name = tiles.scenes[run.scene].name
+            self.rows = RowWriter(self.parts[run.scene], strip, self.layers, name)
         assert self.rows is not None, 'the first batch of a run makes it'
         strip = self.rows.strip
         for column, tile in zip(step.columns, values.cpu(), strict=True):
@@ -237,16 +236,6 @@ def _check_paths(paths: list[Path], tiles: SceneTiles) -> None:
             f'Expected another name for the map than that of its scene, got '
             f'{inputs[0]}, which would be replaced; choose another --out or '
             '--scene_maps.output.'
-        )
-
-
-def _require_finite(values: Tensor, name: str) -> None:
-    """Check that a network answers with numbers; NaN would become the first class."""
-    if not values.sum().isfinite():
-        raise RuntimeError(
-            f'Expected numbers from the network, got NaN or infinite ones in the scene '
-            f'{name}; map it with --trainer.precision 32-true, or take another '
-            'checkpoint.'
         )
 
 

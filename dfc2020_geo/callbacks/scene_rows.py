@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from torch import Tensor
 
 from ..maps import Parts
 from ..strips import Strip
@@ -20,15 +21,19 @@ class RowWriter:
     rows are dropped is it waited for. So nothing is copied, and no memory is added.
     """
 
-    def __init__(self, parts: Parts, strip: Strip, names: Sequence[str]) -> None:
+    def __init__(
+        self, parts: Parts, strip: Strip, names: Sequence[str], scene: str
+    ) -> None:
         """Initialize a new RowWriter instance.
 
         Args:
             parts: Where the rows go.
             strip: Where tiles are added.
             names: Names of the layers beside the classes.
+            scene: Name of the scene, for messages.
         """
         self.parts, self.strip, self.names = parts, strip, names
+        self.scene = scene
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._pieces: list[Future[Layers]] = []
         self._writing: Future[None] | None = None
@@ -42,14 +47,12 @@ class RowWriter:
 
         Raises:
             OSError: If rows could not be written; the message says what to do.
+            RuntimeError: If the network has answered with NaN or infinite numbers.
         """
         spans = self.strip.columns.finished
         done = Span(spans[columns[0]].start, spans[columns[-1]].stop)
         values, valid = self.strip.finished(row, done)
-        piece = self._thread.submit(
-            make_layers, values, valid, self.parts.scheme, self.names
-        )
-        self._pieces.append(piece)
+        self._pieces.append(self._thread.submit(self._make, values, valid))
         if columns[-1] == len(spans) - 1:
             pieces = [piece.result() for piece in self._pieces]
             self._pieces = []
@@ -76,6 +79,17 @@ class RowWriter:
     def _wait(self) -> None:
         if self._writing is not None:
             self._writing.result()
+
+    def _make(self, values: Tensor, valid: Tensor) -> Layers:
+        # NaN would become the first class. Not summed by torch, which would share that
+        # out among threads that the network needs.
+        if not np.isfinite(values.numpy().sum()):
+            raise RuntimeError(
+                'Expected numbers from the network, got NaN or infinite ones in the '
+                f'scene {self.scene}; map it with --trainer.precision 32-true, or take '
+                'another checkpoint.'
+            )
+        return make_layers(values, valid, self.parts.scheme, self.names)
 
     def _write(self, rows: Span, pieces: Sequence[Layers]) -> None:
         layers = {
