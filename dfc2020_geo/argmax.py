@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 #: Pixels that are looked at in one go, few enough to stay in the processor's cache.
-_BLOCK = 16_384
+_BLOCK = 8_192
 
 #: More classes than this do not fit the bytes that they are told apart by.
 _MAX_CLASSES = 255
@@ -16,8 +17,8 @@ def best_class(scores: Tensor, dim: int = 0) -> Tensor:
     """Find the class of the highest score; the first of equal ones.
 
     NaN counts as the highest. On a processor this is several times faster than
-    :func:`torch.argmax` and twice as fast as :func:`torch.max`, which go through memory
-    pixel by pixel; elsewhere it is :func:`torch.max`.
+    :func:`torch.argmax` and :func:`torch.max`, which go through memory pixel by pixel;
+    elsewhere it is :func:`torch.max`.
 
     Args:
         scores: Scores of at most 255 classes, of any shape and real type.
@@ -58,15 +59,21 @@ def _blocks(scores: Tensor, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _best_of_block(scores: Tensor) -> Tensor:
-    """Find the best class in whole planes, which the processor does in wide steps."""
+    """Find the best class in whole planes, which the processor does in wide steps.
+
+    NumPy does so at least twice as fast as torch, and takes no threads from a network.
+    """
     if scores.stride(0) < scores.stride(-1):  # channels last
         scores = scores.contiguous()
-    best = scores.amax(dim=0)
+    if scores.dtype in (torch.bfloat16, torch.float16):
+        scores = scores.float()
+    values = scores.numpy()
+    best = np.maximum.reduce(values)
     # Counted down, so that the first of equal classes is the highest number.
-    numbers = torch.arange(len(scores), 0, -1, dtype=torch.uint8)
-    equal = (scores == best).view(torch.uint8)
-    equal.mul_(numbers.view(-1, *[1] * best.ndim))
-    number = equal.amax(dim=0)
-    if not number.amin():  # NaN equals nothing
+    numbers = np.arange(len(values), 0, -1, dtype=np.uint8)
+    equal = (values == best).view(np.uint8)
+    equal *= numbers.reshape(-1, *[1] * best.ndim)
+    number = np.maximum.reduce(equal)
+    if not number.all():  # NaN equals nothing
         return scores.max(dim=0).indices
-    return len(scores) - number
+    return torch.from_numpy(np.asarray(len(values) - number))
