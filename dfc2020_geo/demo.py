@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .callbacks import ScoreWriter
-from .metrics import scores_from_confusion
+from .scores import scores_from_confusion
 from .stages import LandCoverCLI
 from .synthetic import write_demo
 

@@ -1,4 +1,4 @@
-"""Scores of a segmentation, all from one confusion matrix."""
+"""Scores of a segmentation, all from one confusion matrix that fills batch by batch."""
 
 import math
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from .argmax import best_class
 from .classes import IGNORE_INDEX
 from .confusion import NUM_VALUES, count_confusion
+from .scores import class_scores, scores_from_confusion
 
 #: Devices that have no double precision, all or some of them.
 _SINGLE = ('mps', 'xpu')
@@ -21,8 +22,8 @@ class SegmentationScores(Metric):
 
     Pixels are pooled over patches, batches and processes before any score is formed,
     so the scores are exact however the pixels are divided. They are defined in
-    :func:`scores_from_confusion`. ``torchmetrics`` differs: its macro averages also
-    count classes that are predicted but never occur.
+    :func:`~dfc2020_geo.scores.scores_from_confusion`. ``torchmetrics`` differs: its
+    macro averages also count classes that are predicted but never occur.
 
     A pixel counts if its truth is a class. If its prediction is the ignored index
     (a map without data there), the answer is wrong: it lowers recall, IoU, F1, OA and
@@ -131,8 +132,8 @@ class SegmentationScores(Metric):
         """Compute the scores.
 
         Returns:
-            Each score of :func:`scores_from_confusion` by its name with the prefix,
-            a scalar of float32; NaN where it is not defined.
+            Each score of :func:`~dfc2020_geo.scores.scores_from_confusion` by its name
+            with the prefix, a scalar of float32; NaN where it is not defined.
 
         Raises:
             ValueError: If a value was neither a class nor the ignored index.
@@ -160,7 +161,7 @@ class SegmentationScores(Metric):
         with self.sync_context(dist_sync_fn=self.dist_sync_fn):
             self._check_values()
             confusion = self.confusion.cpu()
-        by_class = _class_scores(confusion)
+        by_class = class_scores(confusion)
         return {
             'scores': {
                 name: _plain(score.item())
@@ -191,63 +192,6 @@ class SegmentationScores(Metric):
             f'{self.prefix}{name}': score.float().to(confusion.device)
             for name, score in scores_from_confusion(known).items()
         }
-
-
-def scores_from_confusion(confusion: Tensor) -> dict[str, Tensor]:
-    """Compute every overall score of a confusion matrix.
-
-    Args:
-        confusion: Pixel counts of shape ``(C, C)``, rows are the truth; or
-            ``(C, C + 1)``, where the last column is pixels without an answer.
-
-    Returns:
-        Scalars of float64, NaN where they are not defined (all without a pixel):
-
-        * ``AA``, average accuracy: mean recall of the classes in the truth, the score
-          of the contest (https://doi.org/10.21227/rha7-m332).
-        * ``mIoU``: mean intersection over union of the classes in the truth.
-        * ``mIoU_all``: mean intersection over union of all C classes, 0 for a class
-          that is not in the truth; the mIoU that the 2020 baseline published.
-        * ``OA``, overall accuracy: share of the pixels that are right.
-        * ``F1``: mean F1 score of the classes in the truth.
-        * ``kappa``: Cohen's kappa (https://doi.org/10.1177/001316446002000104); not
-          defined if truth and prediction are one and the same class everywhere.
-    """
-    by_class = _class_scores(confusion)
-    absent = by_class['support'] == 0
-    pixels = by_class['support'].sum()
-    agreement = confusion.double().diagonal().sum() / pixels
-    chance = (by_class['support'] / pixels * (by_class['predicted'] / pixels)).sum()
-    # No choice of elements by a mask: the host would have to wait for their number.
-    recall, iou, f1 = (
-        by_class[name].masked_fill(absent, math.nan).nanmean()
-        for name in ('recall', 'IoU', 'F1')
-    )
-    all_iou = by_class['IoU'].nan_to_num().mean()
-    return {
-        'AA': recall,
-        'mIoU': iou,
-        'mIoU_all': all_iou.masked_fill(pixels == 0, math.nan),
-        'OA': agreement,
-        'F1': f1,
-        'kappa': (agreement - chance) / (1 - chance),
-    }
-
-
-def _class_scores(confusion: Tensor) -> dict[str, Tensor]:
-    """Compute the scores of each class, NaN where undefined, shape ``(C,)``."""
-    confusion = confusion.double()
-    hits = confusion.diagonal()
-    support = confusion.sum(dim=1)
-    predicted = confusion.sum(dim=0)[: len(support)]
-    return {
-        'recall': hits / support,
-        'precision': hits / predicted,
-        'IoU': hits / (support + predicted - hits),
-        'F1': 2 * hits / (support + predicted),
-        'support': support,
-        'predicted': predicted,
-    }
 
 
 def _class_row(by_class: dict[str, Tensor], index: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The stages fit, validate, test and predict, as a LightningCLI."""
 
-import inspect
 import json
 import logging
 import os
@@ -10,7 +9,6 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from pydoc import locate
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -18,7 +16,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.cli import SaveConfigCallback as LightningSaveConfig
 from torchgeo.datamodules import BaseDataModule
 
-from .bands import band_names
 from .callbacks import (
     ClassMapWriter,
     PatchWriter,
@@ -27,11 +24,12 @@ from .callbacks import (
     ScoreWriter,
     show_megapixels,
 )
-from .contract import CONTRACT_KEY, NETWORK_FACTS, SHARED_FACTS, read_checkpoint
+from .conflicts import check_facts, check_lr, check_shared_facts
+from .contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from .datamodules import LandCoverDataModule
 from .scene_data import SceneDataModule
 from .settings import describe_settings, shorten
-from .statements import Statement, find_statement, read_statements, resolve_configs
+from .statements import find_statement, read_statements, resolve_configs
 from .tasks import LandCoverSegmentation
 
 #: Values of ckpt_path by which Lightning looks for a checkpoint to go on with.
@@ -125,8 +123,8 @@ class LandCoverCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line; with a checkpoint, on top of what that says."""
-        self._check_shared_facts()
-        self._check_lr()
+        check_shared_facts(self.statements)
+        check_lr(self.statements)
         stage, *rest = args
         path = self._find_checkpoint(stage)
         if path is None:
@@ -136,7 +134,8 @@ class LandCoverCLI(LightningCLI):
         settings = json.dumps(_settings(checkpoint))
         # The first config counts least: after it come the user's, and the flags.
         self._parse(parser, [stage, f'--config={settings}', *rest])
-        self._check_facts(checkpoint[CONTRACT_KEY], path)
+        contract = checkpoint[CONTRACT_KEY]
+        check_facts(self.config[stage], contract, path, self.statements)
         if stage == 'predict' and not find_statement(self.statements, 'trainer.logger'):
             self.config[stage].trainer.logger = False  # there is nothing to log
         # Its weights come from the checkpoint: nothing else is to be loaded.
@@ -178,44 +177,6 @@ class LandCoverCLI(LightningCLI):
 
         Lightning would let its hyperparameters override configs and flags.
         """
-
-    def _check_shared_facts(self) -> None:
-        """Refuse facts that stand under model and data with different values."""
-        for name in SHARED_FACTS:
-            model = find_statement(self.statements, f'model.{name}')
-            data = find_statement(self.statements, f'data.{name}')
-            if model is None or (data and _same(name, model.value, data.value)):
-                continue
-            beside = f' and data.{name}={data.value} in {data.where}' if data else ''
-            raise ValueError(
-                f'Expected {name} under data alone, got model.{name}={model.value} in '
-                f'{model.where}{beside}; leave model.{name} out.'
-            )
-
-    def _check_lr(self) -> None:
-        """Refuse a learning rate that the groups of parameters would override."""
-        said = find_statement(self.statements, 'model.optimizer.lr')
-        # The parser writes an optimiser's own default into the settings of a run.
-        if said and said.value != _default_lr(self.statements, said):
-            raise ValueError(
-                f'Expected the learning rate under model.lr, got '
-                f'model.optimizer.init_args.lr={said.value} in {said.where}.'
-            )
-
-    def _check_facts(self, contract: dict[str, Any], path: str) -> None:
-        """Refuse settings that would change what a checkpoint is."""
-        config = self.config[self.config.subcommand]
-        for group, names in (('data', SHARED_FACTS), ('model', NETWORK_FACTS)):
-            for name in names:
-                value = config[group].init_args.get(name)
-                if name in contract and not _same(name, value, contract[name]):
-                    said = find_statement(self.statements, f'{group}.{name}')
-                    where = said.where if said else 'the defaults'
-                    raise ValueError(
-                        f'Expected {group}.{name}={contract[name]} as in the checkpoint '
-                        f'{path}, got {value} in {where}; leave it out, or take another '
-                        'checkpoint.'
-                    )
 
     def after_fit(self) -> None:
         """Say where the trained network is."""
@@ -262,31 +223,6 @@ def _quieten_libraries(is_training: bool) -> None:
 
 def _path(cls: type) -> str:
     return f'{cls.__module__}.{cls.__qualname__}'
-
-
-def _same(name: str, one: Any, other: Any) -> bool:
-    return band_names(one) == band_names(other) if name == 'bands' else one == other
-
-
-def _default_lr(statements: Sequence[Statement], said: Statement) -> Any:
-    """Return the learning rate that an optimiser has unless told otherwise.
-
-    Args:
-        statements: Everything that is said.
-        said: What is said of the rate; it belongs to the optimiser that is named in
-            the same place, if one is.
-    """
-    names = ('model.optimizer', 'model.optimizer.class_path')
-    named = [s for s in statements if s.name in names and isinstance(s.value, str)]
-    named.sort(key=lambda s: s.where == said.where)
-    if not named:
-        return None
-    path = named[-1].value
-    found: Any = locate(path if '.' in path else f'torch.optim.{path}')
-    if not callable(found):
-        return None
-    parameter = inspect.signature(found).parameters.get('lr')
-    return parameter and parameter.default
 
 
 def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:

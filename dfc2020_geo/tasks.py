@@ -1,4 +1,4 @@
-"""The task: a network with its loss, scores and optimiser."""
+"""The task: a network of named bands and classes, with its loss and scores."""
 
 import inspect
 from collections.abc import Sequence
@@ -8,8 +8,6 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn import functional
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
@@ -28,13 +26,15 @@ from .contract import (
 from .losses import build_loss
 from .metrics import SegmentationScores
 from .models import NETWORKS, build_network
-from .optimizers import parameter_groups
+from .training import TrainingTask
 from .voting import VotingTask
 
 Batch = dict[str, Tensor]
 
 
-class LandCoverSegmentation(ContractInCheckpoint, VotingTask, SemanticSegmentation):
+class LandCoverSegmentation(
+    ContractInCheckpoint, TrainingTask, VotingTask, SemanticSegmentation
+):
     """Semantic segmentation whose input and output are named, not counted.
 
     What the bands of the input are and what the classes of the output mean is saved
@@ -215,30 +215,6 @@ class LandCoverSegmentation(ContractInCheckpoint, VotingTask, SemanticSegmentati
             )
             setattr(self, f'{stage}_metrics', scores)
 
-    def configure_optimizers(self) -> Any:
-        """Initialize the optimiser and the learning rate scheduler."""
-        optimizer = self._make_optimizer()
-        if self.lr_scheduler is None:
-            scheduler: Any = ReduceLROnPlateau(
-                optimizer, mode=self.mode, patience=self.hparams['patience']
-            )
-        else:
-            scheduler = self.lr_scheduler(optimizer)
-        plan = {
-            'scheduler': scheduler,
-            'interval': self.hparams['lr_interval'],
-            'monitor': getattr(scheduler, 'monitor', self.monitor),
-            # Training without validation is fine: the rate stays as it is.
-            'strict': False,
-        }
-        return {'optimizer': optimizer, 'lr_scheduler': plan}
-
-    def _make_optimizer(self) -> Optimizer:
-        groups = parameter_groups(
-            self.model, self.hparams['lr'], self.hparams['backbone_lr']
-        )
-        return (self.optimizer or AdamW)(groups)
-
     def setup(self, stage: str) -> None:
         """Compare the facts of this task with those of the datamodule."""
         theirs = getattr(getattr(self.trainer, 'datamodule', None), 'contract', {})
@@ -313,49 +289,3 @@ class LandCoverSegmentation(ContractInCheckpoint, VotingTask, SemanticSegmentati
         logits = self.model(x)
         # Backward of a cut copies, even of one that cuts nothing.
         return logits[..., :height, :width] if any(padding) else logits
-
-    def training_step(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> Tensor:
-        """Compute the training loss, and no scores.
-
-        Args:
-            batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and ``'mask'`` of
-                shape ``(B, H, W)``, int64 class indices.
-            batch_idx: Position of the batch in the epoch.
-            dataloader_idx: Position of its dataloader.
-
-        Returns:
-            The loss, a scalar.
-
-        Raises:
-            ValueError: If batch normalisation cannot do with a batch of one.
-        """
-        batch_size = len(batch['image'])
-        try:
-            logits = self(batch['image'])
-        except ValueError as error:
-            if 'more than 1 value per channel' in str(error):
-                raise ValueError(
-                    f'Expected training batches of two or more patches for a network '
-                    f'that pools to one pixel, got {batch_size}; add patches, or set '
-                    f'--data.batch_size to 2 or more.'
-                ) from error
-            raise
-        loss = self.criterion(logits, batch['mask'])
-        self.log('train_loss', loss, batch_size=batch_size)
-        self._show(loss)
-        return loss
-
-    def _show(self, loss: Tensor) -> None:
-        """Show the loss in a progress bar now and then.
-
-        What is logged for the bar, Lightning reads from the device after each step,
-        even without a bar, and the next step would not begin before.
-        """
-        trainer = self._trainer
-        if trainer is None or trainer.progress_bar_callback is None:
-            return
-        every = vars(trainer)['log_every_n_steps']
-        if every and trainer.global_step % every == 0:
-            trainer.progress_bar_metrics['train_loss'] = loss.item()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dfc2020_geo.baseline.arguments import fit_config
+from dfc2020_geo.baseline.config import fit_config
 from dfc2020_geo.baseline.training import build_parser
 from dfc2020_geo.classes import get_scheme
 from dfc2020_geo.stages import LandCoverCLI

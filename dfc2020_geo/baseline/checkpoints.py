@@ -14,7 +14,8 @@ from ..atomic import make_directory, replacing
 from ..contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from ..tasks import LandCoverSegmentation
 from .agreement import describe_difference
-from .arguments import ARGUMENTS, baseline_arguments, fit_config, network_settings
+from .arguments import ARGUMENTS, baseline_arguments, network_settings
+from .config import fit_config
 from .pickles import read_arguments, write_arguments
 from .states import TrainingState, read_state, write_state
 from .takeover import take_over

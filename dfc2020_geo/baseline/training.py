@@ -16,14 +16,8 @@ from lightning.fabric.utilities.seed import max_seed_value
 from ..atomic import make_directory
 from ..datasets import PatchesNotFoundError
 from ..stages import LandCoverCLI, SaveConfig
-from .arguments import (
-    ARGUMENTS,
-    BAND_FLAGS,
-    MODELS,
-    OUT_STRIDES,
-    VALIDATION_ROOTS,
-    fit_config,
-)
+from .arguments import ARGUMENTS, BAND_FLAGS, MODELS, OUT_STRIDES, VALIDATION_ROOTS
+from .config import fit_config
 from .pickles import write_arguments
 
 _HOLDOUT = 'sen12ms_holdout'

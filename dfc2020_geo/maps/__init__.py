@@ -4,7 +4,8 @@ from .assembly import finish_map
 from .grid import Grid
 from .layers import Layer, decode_share, encode_share, find_layer
 from .names import layer_path, list_outputs
-from .parts import Parts, join_parts, open_parts
+from .opening import join_parts, open_parts
+from .parts import Parts
 from .polygons import measure_areas, write_polygons
 from .times import find_time
 

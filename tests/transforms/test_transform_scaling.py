@@ -1,19 +1,17 @@
 from typing import Any, Literal
 
-import kornia.augmentation as K
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from kornia.geometry.transform import warp_perspective
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dfc2020_geo.bands import BANDS, DEFAULT_BANDS
+from dfc2020_geo.bands import DEFAULT_BANDS
 from dfc2020_geo.scaling import valid_pixels
-from dfc2020_geo.transforms import RandomD4, ScaleBands, SelectBands
+from dfc2020_geo.transforms import ScaleBands
 
 
 def _pixels(*values: float) -> torch.Tensor:
@@ -53,52 +51,6 @@ def test_scaling_refuses_images_of_other_bands() -> None:
         ScaleBands(['s1'])(torch.rand(1, 3, 2, 2))
     with pytest.raises(ValueError, match=r"\('lowest', 'baseline'\), got 'zero'"):
         ScaleBands(['s1'], nan='zero')  # ty: ignore[invalid-argument-type]
-
-
-@given(st.lists(st.sampled_from(sorted(BANDS)), min_size=1, unique=True), st.randoms())
-def test_selection_finds_each_band_in_any_order(
-    wanted: list[str], random: object
-) -> None:
-    source = list(BANDS)
-    random.shuffle(source)  # ty: ignore[unresolved-attribute]
-    image = _pixels(*(list(BANDS).index(name) for name in source))
-    selected = SelectBands(source, wanted)(image)
-    expected = [i for i, name in enumerate(BANDS) if name in wanted]
-    assert selected[0, :, 0, 0].tolist() == expected
-
-
-def test_selection_says_what_is_missing() -> None:
-    with pytest.raises(ValueError, match=r"\('VV', 'VH'\) without \['B02'\]"):
-        SelectBands(['VV', 'VH'], ['B02', 'VV'])
-    with pytest.raises(ValueError, match='2 bands to select from, got 5'):
-        SelectBands(['VV', 'VH'], ['VV'])(torch.rand(1, 5, 2, 2))
-
-
-@pytest.mark.parametrize('size', [(6, 6), (5, 8)])
-def test_symmetries_move_values_with_their_masks_and_matrices(
-    size: tuple[int, int],
-) -> None:
-    torch.manual_seed(0)
-    image = torch.rand(32, 2, *size)
-    mask = (image[:, 0] * 1e4).long()
-    symmetry = RandomD4()
-    sequence = K.AugmentationSequential(symmetry, data_keys=None, keepdim=True)
-    moved = sequence({'image': image, 'mask': mask})
-    assert torch.equal((moved['image'][:, 0] * 1e4).long(), moved['mask'])
-    before, after = image.flatten(2).sort().values, moved['image'].flatten(2).sort()
-    assert torch.equal(before, after.values)
-    by_matrix = warp_perspective(
-        image, symmetry.transform_matrix, size, align_corners=True
-    )
-    torch.testing.assert_close(by_matrix, moved['image'])
-
-
-def test_all_8_symmetries_of_a_square_occur() -> None:
-    torch.manual_seed(0)
-    image = torch.arange(9.0).reshape(1, 1, 3, 3).expand(200, 1, 3, 3)
-    assert len(RandomD4()(image).unique(dim=0)) == 8
-    wide = torch.arange(12.0).reshape(1, 1, 3, 4).expand(200, 1, 3, 4)
-    assert len(RandomD4()(wide).unique(dim=0)) == 4
 
 
 @pytest.mark.parametrize('nan', ['lowest', 'baseline'])

@@ -1,0 +1,19 @@
+"""Operations on images that take samples of datasets as well."""
+
+from typing import Any
+
+from kornia.augmentation import IntensityAugmentationBase2D
+
+
+class SampleOperation(IntensityAugmentationBase2D):
+    """A kornia operation that also takes a sample, of which it changes the image."""
+
+    def __init__(self) -> None:
+        """Initialize a new SampleOperation instance."""
+        super().__init__(p=1, same_on_batch=True, keepdim=True)
+
+    def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply the operation to an image or to the ``'image'`` of a sample."""
+        if isinstance(input, dict):
+            return input | {'image': super().forward(input['image'], *args, **kwargs)}
+        return super().forward(input, *args, **kwargs)

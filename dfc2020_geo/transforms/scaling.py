@@ -1,0 +1,159 @@
+"""From file units to ``[0, 1]``: the scaling that networks are trained with."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from itertools import accumulate
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from ..bands import VALUE_RANGE, Band, NaN, Sensor, select_bands
+from ..scaling import scale_range_
+from .samples import SampleOperation
+
+#: Values that are scaled in one go: they stay in the processor's cache, and are fewer
+#: than torch would share out among threads, which takes longer than the work itself
+#: where other threads are at work.
+_BLOCK = 2**15 - 1
+
+
+def value_ranges(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
+    """Return what is scaled to 0 and to 1 in each channel.
+
+    Args:
+        bands: Names of bands or band sets.
+
+    Returns:
+        Lowest and highest value of each channel, two tensors of shape ``(C,)``.
+    """
+    ranges = [VALUE_RANGE[band.sensor] for band in select_bands(bands)]
+    low, high = torch.tensor(ranges).T
+    return low.contiguous(), high.contiguous()
+
+
+class ScaleBands(SampleOperation):
+    """Clip each band to its sensor's value range and scale it to ``[0, 1]``.
+
+    With ``nan='baseline'`` the result is bit-equal to the 2020 baseline's input.
+    """
+
+    def __init__(self, bands: Sequence[str | Band], nan: NaN = 'lowest') -> None:
+        """Initialize a new ScaleBands instance.
+
+        Args:
+            bands: The channels of the image, as names of bands or band sets.
+            nan: What NaN becomes: ``'lowest'``, the low end of the band's range, or
+                ``'baseline'``, 0 dB in Sentinel-1 as in 2020.
+
+        Raises:
+            ValueError: If a band or *nan* is unknown.
+        """
+        super().__init__()
+        if nan not in get_args(NaN):
+            raise ValueError(f"Expected nan to be one of {get_args(NaN)}, got '{nan}'.")
+        # In channel order, in which the bands of a sensor follow each other.
+        self.counts = Counter(band.sensor for band in select_bands(bands))
+        self.nan = {
+            sensor: VALUE_RANGE[sensor][0] if nan == 'lowest' else 0.0
+            for sensor in self.counts
+        }
+
+    def apply_transform(
+        self,
+        input: Tensor,
+        params: dict[str, Tensor],
+        flags: dict[str, Any],
+        transform: Tensor | None = None,
+    ) -> Tensor:
+        """Scale images of shape ``(B, C, H, W)``."""
+        return self.join(self._split(input, 1)).to(input.dtype)
+
+    def join(self, parts: Iterable[Tensor]) -> Tensor:
+        """Scale the bands of the sensors, and put them together on the way.
+
+        Args:
+            parts: Sentinel-2, then Sentinel-1, as far as there are bands of them: each
+                ``(B, C, H, W)`` in file units, real numbers of any type.
+
+        Returns:
+            New images of shape ``(B, C, H, W)``, float32 (float64 if a part is), the
+            same to the last bit as float images scaled.
+
+        Raises:
+            ValueError: If a sensor is missing or has other bands or another size.
+        """
+        parts = list(parts)
+        shapes = [tuple(part.shape) for part in parts]
+        sizes = {(batch, *size) for batch, _, *size in shapes}
+        if len(sizes) != 1 or [x[1] for x in shapes] != [*self.counts.values()]:
+            raise ValueError(
+                f'Expected images of one size with the bands {dict(self.counts)} to '
+                f'scale, got {shapes}.'
+            )
+        ((batch, *size),) = sizes
+        dtype = reduce(torch.promote_types, (x.dtype for x in parts), torch.float32)
+        shape = (batch, self.counts.total(), *size)
+        image = torch.empty(shape, dtype=dtype, device=parts[0].device)
+        places = self._split(image, 1)
+        for sensor, place, part in zip(self.counts, places, parts, strict=True):
+            self._fill(place, part, sensor)
+        return image
+
+    def scale_(
+        self, image: Tensor, is_finite: bool = False, source: Tensor | None = None
+    ) -> Tensor:
+        """Scale one image in place, with the same result to the last bit.
+
+        On a processor it is several times faster, since no block leaves its cache
+        before it is done.
+
+        Args:
+            image: Image of shape ``(C, H, W)``, float32.
+            is_finite: Whether it is known to hold no NaN.
+            source: Where its values are copied from, if they are not in it yet.
+
+        Returns:
+            The image.
+        """
+        sources = self._split(image if source is None else source, 0)
+        for sensor, part, values in zip(
+            self.counts, self._split(image, 0), sources, strict=True
+        ):
+            nan = None if is_finite else self.nan[sensor]
+            for block, stored in _blocks(part, values):
+                scale_range_(
+                    block, *VALUE_RANGE[sensor], nan, None if source is None else stored
+                )
+        return image
+
+    def _split(self, image: Tensor, axis: int) -> list[Tensor]:
+        """Split the channels of an image by sensor."""
+        if image.shape[axis] != self.counts.total():
+            raise ValueError(
+                f'Expected images of {self.counts.total()} bands to scale, '
+                f'got {image.shape[axis]}.'
+            )
+        ends = accumulate(self.counts.values())
+        return [
+            image.narrow(axis, end - count, count)
+            for count, end in zip(self.counts.values(), ends, strict=True)
+        ]
+
+    def _fill(self, place: Tensor, part: Tensor, sensor: Sensor) -> None:
+        """Scale a part into its place; on a processor image by image, for its cache."""
+        nan = self.nan[sensor] if part.is_floating_point() else None
+        indices = range(len(part)) if part.device.type == 'cpu' else [slice(None)]
+        for index in indices:
+            scale_range_(place[index].copy_(part[index]), *VALUE_RANGE[sensor], nan)
+
+
+def _blocks(image: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut two images of shape ``(C, H, W)`` into what stays in a processor's cache."""
+    if image.device.type != 'cpu':
+        yield image, source
+        return
+    num_rows = max(1, _BLOCK // max(1, image.shape[-1]))
+    for plane, values in zip(image, source, strict=True):
+        yield from zip(plane.split(num_rows), values.split(num_rows), strict=True)

@@ -1,0 +1,73 @@
+"""Flips and quarter turns, exact to the bit."""
+
+from typing import Any
+
+import torch
+from kornia.augmentation import GeometricAugmentationBase2D
+from torch import Tensor
+
+
+class RandomD4(GeometricAugmentationBase2D):
+    """Flip and quarter-turn each image at random, exactly, together with its mask.
+
+    Draws one of the 8 symmetries of the square for each image, or one of the 4 of
+    the rectangle where height and width differ. No value is interpolated.
+    """
+
+    _compute_matrix_lazily = True
+
+    def __init__(self) -> None:
+        """Initialize a new RandomD4 instance."""
+        super().__init__(p=1, keepdim=True)
+
+    def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
+        """Draw whether each image is transposed, and flipped along either axis."""
+        batch, *_, height, width = batch_shape
+        drawn = torch.randint(2, (batch, 3), dtype=torch.bool)
+        drawn[:, 0] &= height == width
+        return {'symmetry': drawn}
+
+    def apply_transform(
+        self,
+        input: Tensor,
+        params: dict[str, Tensor],
+        flags: dict[str, Any],
+        transform: Tensor | None = None,
+    ) -> Tensor:
+        """Apply the drawn symmetries to images of shape ``(B, C, H, W)``."""
+        output = torch.empty_like(input)
+        on_processor = input.device.type == 'cpu'
+        for source, target, symmetry in zip(
+            input, output, params['symmetry'].tolist(), strict=True
+        ):
+            # A processor's cache holds a plane; elsewhere fewer operations count.
+            pairs = zip(source, target, strict=True)
+            for planes, place in pairs if on_processor else [(source, target)]:
+                _apply_symmetry(planes, place, *symmetry)
+        return output
+
+    def compute_transformation(
+        self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any]
+    ) -> Tensor:
+        """Compute the matrices that move pixel coordinates, ``(B, 3, 3)``."""
+        height, width = input.shape[-2:]
+        transpose, flip_rows, flip_columns = params['symmetry'].to(input).T
+        matrix = input.new_zeros(len(transpose), 3, 3)
+        across, down = 1 - 2 * flip_columns, 1 - 2 * flip_rows
+        matrix[:, 0, 0], matrix[:, 0, 1] = across * (1 - transpose), across * transpose
+        matrix[:, 1, 1], matrix[:, 1, 0] = down * (1 - transpose), down * transpose
+        matrix[:, 0, 2] = flip_columns * (width - 1)
+        matrix[:, 1, 2] = flip_rows * (height - 1)
+        matrix[:, 2, 2] = 1
+        return matrix
+
+
+def _apply_symmetry(
+    planes: Tensor, place: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
+) -> None:
+    """Transpose, then flip, planes of shape ``(..., H, W)``, into their place."""
+    if transpose:  # Flipping first is faster: before it, rows are what columns become.
+        flip_rows, flip_columns = flip_columns, flip_rows
+    axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
+    planes = planes.flip(axes) if axes else planes
+    place.copy_(planes.mT if transpose else planes)
