@@ -1,11 +1,9 @@
 """Finding the rasters of a packaging below its root: names only, each folder once."""
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from .runs import Run, match_names
 from .trees import Tree
@@ -122,23 +120,29 @@ def name_some(names: Collection[str]) -> str:
     return ', '.join(list(names)[:3]) + (f' and {more} more' if more > 0 else '')
 
 
-def not_found(root: Path, expected: str, hint: str = '') -> FileNotFoundError:
-    """Describe what a root lacks.
+def not_found(
+    tree: Tree, expected: str, hint: str = '', folder: str = ''
+) -> FileNotFoundError:
+    """Describe what a folder lacks.
 
     Args:
-        root: Folder that was looked in.
+        tree: Where was looked.
         expected: What was looked for.
         hint: What to do, if more can be said than to give another root.
+        folder: The folder that was looked in, from the root and with ``/``.
 
     Returns:
-        An error to raise, whose message also says what is in *root*.
+        An error to raise, whose message also says what is in the folder.
     """
-    if not root.is_dir():
-        found = 'a file' if root.exists() else 'no such folder'
-    else:
-        names = sorted(os.listdir(root))
+    try:
+        names = tree.names(folder)
         found = f'only {name_some(names)}' if names else 'an empty folder'
         if any(name.lower().endswith(_ARCHIVES) for name in names):
             hint = hint or 'Extract the archives there.'
+    except FileNotFoundError:
+        found = 'no such folder'
+    except NotADirectoryError:
+        found = 'a file'
     hint = hint or 'Set root to the folder that holds them.'
-    return FileNotFoundError(f'Expected {expected} in {root}, got {found}. {hint}')
+    home = tree.root / folder
+    return FileNotFoundError(f'Expected {expected} in {home}, got {found}. {hint}')

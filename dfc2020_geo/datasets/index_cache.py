@@ -72,6 +72,10 @@ class _Watched(Tree):
         self.states.setdefault(folder, _state(f'{self.root}/{folder}'))
         return self._tree.scan(folder)
 
+    def names(self, folder: str) -> list[str]:
+        """List a folder for a message, which is not kept."""
+        return self._tree.names(folder)
+
     def is_file(self, path: Path) -> bool:
         """Look for a file."""
         name = path.relative_to(self.root).as_posix()

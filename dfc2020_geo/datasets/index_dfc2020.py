@@ -131,7 +131,7 @@ def _find(
     else:
         patches, warnings = pair_labelled(tree.root, runs, kinds)
     if not patches:
-        raise not_found(tree.root, layout.expected, _hint(tree, layout))
+        raise not_found(tree, layout.expected, _hint(tree, layout))
     return Found(patches, tuple(warnings))
 
 
@@ -178,10 +178,12 @@ def _pair_copernicus(
     tree: Tree, runs: Sequence[Run], kinds: Sequence[Kind], part: str
 ) -> PatchTable:
     """Pair what a list of Copernicus-Bench names."""
-    home = (tree.root / runs[0].folder).parent
+    folder = runs[0].folder.rpartition('/')[0]
+    home = tree.root / folder
     path = home / f'dfc-{part}-new.csv'
     if not tree.is_file(path):
-        raise not_found(home, f'{path.name} beside s1, s2 and dfc', 'Extract it there.')
+        expected = f'{path.name} beside s1, s2 and dfc'
+        raise not_found(tree, expected, 'Extract it there.', folder)
     listed = _read_list(path)
     chosen = [kept for run in runs for kept in run.keep(listed)]
     patches, incomplete = pair(tree.root, chosen, kinds)

@@ -68,7 +68,7 @@ def index_sen12ms(tree: Tree, split: str, sensors: Sequence[Sensor]) -> PatchTab
 def _find(tree: Tree, split: str, sensors: Sequence[Sensor]) -> Found:
     places = find_places(tree, _LAYOUT)
     if not any(place.runs for place in places if place.kind in sensors):
-        raise not_found(tree.root, _LAYOUT.expected)
+        raise not_found(tree, _LAYOUT.expected)
     part = 'holdout' if split == 'holdout' else 'train'
     kinds = (*sensors, 'lc')
     runs, source = _choose(tree, places, part, kinds)
@@ -149,7 +149,7 @@ def _choose(
         runs = (run for p in needed if p.scene in scenes for run in p.runs)
         return [kept for run in runs for kept in run.keep(patches)], path
     expected = f"{_SCENE_LIST} (or torchgeo's {_FILE_LISTS[part]})"
-    raise not_found(tree.root, expected, f'Copy it there from {_LISTS_URL}.')
+    raise not_found(tree, expected, f'Copy it there from {_LISTS_URL}.')
 
 
 def _scenes(lines: Iterable[re.Match[str]]) -> set[str]:

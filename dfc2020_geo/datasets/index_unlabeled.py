@@ -42,7 +42,7 @@ def _find(tree: Tree, sensors: Sequence[Sensor]) -> Found:
     ]
     if len({run.kind for run in runs}) < len(sensors):
         expected = ' and '.join(f'{sensor}/' for sensor in sensors)
-        raise not_found(tree.root, f'GeoTIFFs in {expected}')
+        raise not_found(tree, f'GeoTIFFs in {expected}')
     patches, incomplete = pair(tree.root, runs, sensors)
     require_twins(tree.root, incomplete, sensors)
     return Found(patches)

@@ -1,5 +1,7 @@
 """The tree of a pack: datasets find patches in it as on a disk."""
 
+from pathlib import Path, PurePosixPath
+
 from ..packs import Pack
 from .trees import Tree
 
@@ -24,6 +26,19 @@ class PackTree(Tree):
                 parent, _, name = folder.rpartition('/')
                 self._folders.setdefault(parent, set()).add(name)
                 folder = parent
+
+    def names(self, folder: str) -> list[str]:
+        """List what the source had in a folder and the pack has, for messages."""
+        folders, rasters = self.scan(folder)
+        lists = map(PurePosixPath, self._pack.manifest.lists)
+        home = PurePosixPath(folder)
+        return sorted(
+            {*folders, *rasters, *(p.name for p in lists if p.parent == home)}
+        )
+
+    def is_file(self, path: Path) -> bool:
+        """Tell whether there is a file that is no raster, as it was packed."""
+        return self._pack.has_list(path)
 
     def scan(self, folder: str) -> tuple[list[str], list[str]]:
         """List the folders and the rasters in a folder.

@@ -32,11 +32,28 @@ class Tree(ABC):
             PermissionError: If the folder may not be listed.
         """
 
+    @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """List all that is in a folder, for messages.
+
+        Args:
+            folder: Its path from the root, with ``/``; ``''`` is the root itself.
+
+        Returns:
+            Sorted names of folders and files of all kinds.
+
+        Raises:
+            OSError: If there is no such folder, or it may not be listed.
+        """
+
     def is_file(self, path: Path) -> bool:
         """Tell whether there is a file that is no raster, such as the list of a split.
 
         Args:
             path: The file, below the root.
+
+        Raises:
+            RuntimeError: If it is known to be damaged.
         """
         return path.is_file()
 
@@ -72,6 +89,10 @@ class FolderTree(Tree):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         rasters = _list_rasters(path)
         return _scan(path) if rasters is None else ([], rasters)
+
+    def names(self, folder: str) -> list[str]:
+        """List all that is in a folder, for messages."""
+        return sorted(os.listdir(os.path.join(self.root, folder)))
 
 
 def _list_rasters(path: str) -> list[str] | None:

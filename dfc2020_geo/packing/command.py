@@ -113,9 +113,12 @@ def _tell(packed: Packed, name: str, out: Path) -> None:
             f'Left out {packed.num_left_out} files that are neither GeoTIFFs nor lists '
             '(.txt, .csv).'
         )
+    if packed.closed:
+        print(f'Left out folders that may not be listed: {", ".join(packed.closed)}.')
     if packed.pack_bytes > packed.source_bytes:
         advice = (
-            'the source is compressed, which format compact is as well'
+            'the source is compressed, which format compact is as well, or its files '
+            'are small'
             if name == 'fast'
             else 'its files are compressed better than format compact can, or small'
         )

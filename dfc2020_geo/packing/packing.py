@@ -1,19 +1,17 @@
 """Packing a tree, shard by shard; what was done before is not done again."""
 
-import fcntl
-import json
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import make_directory, replacing, write_text
+from ..atomic import replacing
 from ..packs.codecs import FORMATS
 from ..packs.manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, Stored
 from ..packs.shards import digest_file
 from .merging import merge
+from .place import alone, is_finished, note_settings, require_room
 from .planning import Plan, find_clash, plan_pack
 from .records import Job, read_record
 from .shards import remove_leftovers
@@ -21,8 +19,6 @@ from .workers import run_jobs
 
 #: Is told how many bytes of the source were packed, of how many.
 Report = Callable[[int, int], None]
-
-_PLAN = 'plan.json'
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,7 @@ class Packed:
         source_bytes: Their size.
         pack_bytes: Size of the pack.
         is_new: Whether anything was left to do.
+        closed: Folders of the source that may not be listed, and are left out.
     """
 
     num_files: int
@@ -42,6 +39,7 @@ class Packed:
     source_bytes: int
     pack_bytes: int
     is_new: bool
+    closed: tuple[str, ...]
 
 
 def pack_tree(
@@ -72,7 +70,7 @@ def pack_tree(
         FileExistsError: If something else is in *out*.
         FileNotFoundError: If there are no rasters.
         OSError: If the pack cannot be written.
-        RuntimeError: If a source is damaged, or a worker died.
+        RuntimeError: If a source, or the finished pack, is damaged, or a worker died.
         ValueError: If a setting is not understood.
     """
     if name not in FORMATS:
@@ -87,69 +85,18 @@ def pack_tree(
         raise ValueError(f'Expected other names than those of packs, got {clash}.')
     source = plan.describe_source()
     settings = {'format': name, 'shard_size': shard_size, 'source': source}
-    is_new = _begin(out, settings)
+    is_new = not is_finished(out, settings)
     if is_new:
-        with _alone(out):
-            remove_leftovers(out, len(plan.shards))
-            _write_shards(plan, out, workers, report)
-            lists = {file.path: _copy(plan, out, file.path) for file in plan.lists}
-            merge(_jobs(plan, out), out, settings, lists)
+        with alone(out), require_room(out):
+            # Another process may have finished it meanwhile.
+            is_new = not is_finished(out, settings)
+            if is_new:
+                _write(plan, out, settings, workers, report)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
-    manifest = out / MANIFEST
-    size = Manifest.read(out).num_bytes + manifest.stat().st_size
-    return Packed(source['files'], plan.others, source['bytes'], size, is_new)
-
-
-def _begin(out: Path, settings: dict[str, Any]) -> bool:
-    """Make sure that a folder holds this pack or nothing; False if it is finished."""
-    if (out / MANIFEST).is_file():
-        manifest = Manifest.read(out)
-        found = {key: getattr(manifest, key) for key in settings}
-        _require_same(out, found, settings)
-        return False
-    plan = out / UNFINISHED / _PLAN
-    if plan.is_file():
-        # Files that were mended meanwhile are packed anew, with their shards.
-        begun = json.loads(plan.read_text())
-        changed = {key: settings['source'][key] for key in ('bytes', 'times')}
-        _require_same(out, begun | {'source': begun['source'] | changed}, settings)
-    elif out.is_dir() and any(p.name != UNFINISHED for p in out.iterdir()):
-        raise FileExistsError(
-            f'Expected an empty folder for the pack, got {out} with other files; choose '
-            'another --out.'
-        )
-    make_directory(out / UNFINISHED)
-    write_text(plan, json.dumps(settings))
-    make_directory(out / SHARDS)
-    return True
-
-
-@contextmanager
-def _alone(out: Path) -> Generator[None]:
-    """Keep others from writing the same pack; a killed process keeps nobody."""
-    with open(out / UNFINISHED / 'lock', 'w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileExistsError(
-                f'Expected nobody else to write {out}, got another dfc2020-geo pack at '
-                'work on it; wait for it, or choose another --out.'
-            ) from None
-        yield
-
-
-def _require_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    flat = [{**s, **s['source']} for s in (found, wanted)]
-    differing = [
-        f'{key} {flat[0][key]} instead of {flat[1][key]}'
-        for key in flat[1]
-        if key != 'source' and flat[0].get(key) != flat[1][key]
-    ]
-    if differing:
-        raise FileExistsError(
-            f'Expected a pack of this source and these settings, got {out} with '
-            f'{"; ".join(differing)}. Delete it, or choose another --out.'
-        )
+    size = Manifest.read(out).num_bytes + (out / MANIFEST).stat().st_size
+    return Packed(
+        source['files'], plan.others, source['bytes'], size, is_new, tuple(plan.closed)
+    )
 
 
 def _jobs(plan: Plan, out: Path) -> list[Job]:
@@ -157,6 +104,17 @@ def _jobs(plan: Plan, out: Path) -> list[Job]:
         Job(number, plan.root, out, plan.format, files)
         for number, files in enumerate(plan.shards)
     ]
+
+
+def _write(
+    plan: Plan, out: Path, settings: dict[str, Any], workers: int, report: Report
+) -> None:
+    note_settings(out, settings)
+    (out / SHARDS).mkdir(exist_ok=True)
+    remove_leftovers(out, len(plan.shards))
+    _write_shards(plan, out, workers, report)
+    lists = {file.path: _copy(plan, out, file.path) for file in plan.lists}
+    merge(_jobs(plan, out), out, settings, lists)
 
 
 def _write_shards(plan: Plan, out: Path, workers: int, report: Report) -> None:

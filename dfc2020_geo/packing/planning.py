@@ -2,37 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import xxhash
 
 from ..packs.manifest import INDEX, MANIFEST, SHARDS, UNFINISHED
+from .source import SourceFile, describe, digest_files, require_text, walk
 
 _RASTERS = ('.tif', '.tiff')
 #: Lists of splits, without which a data set cannot be divided.
 _LISTS = ('.txt', '.csv')
-#: Folders are entered down to this depth, so that a circle of links ends.
-_MAX_DEPTH = 7
-
 #: What tells the files of a patch from each other.
 _SENSOR = re.compile(r'(?<![A-Za-z0-9])(s1|s2|lc|dfc)(?=[_/])', re.IGNORECASE)
-
-
-class SourceFile(NamedTuple):
-    """A file of a tree.
-
-    Attributes:
-        path: Its path below the root, with ``/``.
-        size: Its size in bytes.
-        time: When it was changed, in nanoseconds.
-    """
-
-    path: str
-    size: int
-    time: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +30,7 @@ class Plan:
         shards: The rasters of each shard, in their order.
         lists: Other files that are copied.
         others: Number of files that are left out.
+        closed: Folders that are left out because they may not be listed.
     """
 
     root: Path
@@ -54,6 +39,7 @@ class Plan:
     shards: list[list[SourceFile]]
     lists: list[SourceFile]
     others: int
+    closed: list[str]
 
     @property
     def num_bytes(self) -> int:
@@ -78,14 +64,6 @@ class Plan:
         }
 
 
-def digest_files(files: Iterable[SourceFile]) -> str:
-    """Return a checksum of names, sizes and times."""
-    digest = xxhash.xxh3_64()
-    for file in files:
-        digest.update('\0'.join(map(str, [*file, ''])).encode())
-    return digest.hexdigest()
-
-
 def plan_pack(root: Path, out: Path, name: str, shard_size: int) -> Plan:
     """Decide what goes into which shard.
 
@@ -99,20 +77,21 @@ def plan_pack(root: Path, out: Path, name: str, shard_size: int) -> Plan:
         The plan: the files of a patch are in one shard, beside each other.
 
     Raises:
-        FileNotFoundError: If there are no rasters.
+        FileNotFoundError: If there are no rasters, or a link leads to none.
+        PermissionError: If a folder of the tree's folders may not be listed.
         ValueError: If the tree is a pack, the pack would lie in the tree, or a name is
             no text.
     """
     _require_apart(root, out)
-    rasters, lists, others = [], [], 0
-    for path, entry in _walk(root, '', 0):
-        _require_text(root, path)
-        status = entry.stat()
-        file = SourceFile(path, status.st_size, status.st_mtime_ns)
-        if path.lower().endswith(_RASTERS):
-            rasters.append(file)
+    rasters, lists, closed, others = [], [], [], 0
+    for path, entry in walk(root):
+        require_text(root, path)
+        if entry.is_dir():
+            closed.append(path)
+        elif path.lower().endswith(_RASTERS):
+            rasters.append(describe(path, entry))
         elif path.lower().endswith(_LISTS):
-            lists.append(file)
+            lists.append(describe(path, entry))
         else:
             others += 1
     if not rasters:
@@ -121,16 +100,7 @@ def plan_pack(root: Path, out: Path, name: str, shard_size: int) -> Plan:
             'other files; set --root to the folder of a data set.'
         )
     shards = _divide(rasters, shard_size)
-    return Plan(root, name, shard_size, shards, sorted(lists), others)
-
-
-def _require_text(root: Path, path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise ValueError(
-            f'Expected names of files that are text, got {path!a} in {root}; rename it.'
-        ) from None
+    return Plan(root, name, shard_size, shards, sorted(lists), others, sorted(closed))
 
 
 def _require_apart(root: Path, out: Path) -> None:
@@ -148,25 +118,6 @@ def _require_apart(root: Path, out: Path) -> None:
             f'Expected --out beside the tree, got {out} and {root}, one in the other; '
             'choose another folder.'
         )
-
-
-def _walk(root: Path, folder: str, depth: int) -> Iterator[tuple[str, os.DirEntry]]:
-    """Yield the files in and below a folder, without hidden ones."""
-    folders = []
-    with os.scandir(root / folder) as entries:
-        for entry in entries:
-            # macOS leaves ._NAME beside NAME, and in zips a folder of those.
-            if entry.name.startswith('.') or entry.name == '__MACOSX':
-                continue
-            path = f'{folder}/{entry.name}'.lstrip('/')
-            if not entry.is_dir():
-                yield path, entry
-            # Disks have folders that only their administrator may list.
-            elif os.access(entry.path, os.R_OK | os.X_OK):
-                folders.append(path)
-    if depth < _MAX_DEPTH:
-        for path in sorted(folders):
-            yield from _walk(root, path, depth + 1)
 
 
 def _divide(rasters: list[SourceFile], shard_size: int) -> list[list[SourceFile]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..atomic import write_text
 from ..packs.manifest import UNFINISHED, Kind, Stored, shard_name
-from .planning import SourceFile, digest_files
+from .source import SourceFile, digest_files
 
 
 @dataclass(frozen=True)

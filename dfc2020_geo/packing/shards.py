@@ -1,6 +1,5 @@
 """Writing a shard: a piece of work that depends on nothing but its files."""
 
-import errno
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from ..packs.manifest import SHARDS, UNFINISHED, Kind, Stored, band_bytes, shard
 from ..packs.shards import TensorWriter, digest_file
 from ..rasters import read_grid, read_stored, require_real
 from ..tiffs import Pixels
-from .planning import SourceFile
 from .records import Job, Row, ShardRecord, write_record
+from .source import SourceFile
 
 #: Narrower types to try, by the type of a source; the images that a network reads have
 #: 32 bits, and codes of classes have 8.
@@ -37,22 +36,13 @@ def write_shard(job: Job) -> None:
         OSError: If it cannot be written.
         RuntimeError: If a source is damaged, or changes meanwhile.
     """
-    path = job.out / shard_name(job.number)
     names = [file.path for file in job.files]
-    try:
-        with replacing(path) as unfinished:
-            with TensorWriter(unfinished, names) as writer:
-                rows = [_add(job, file, writer) for file in job.files]
-                writer.finish({'format': job.format, 'encoding': FORMATS[job.format]})
-            stored = Stored(unfinished.stat().st_size, digest_file(unfinished))
-        write_record(job, ShardRecord(stored, rows))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise OSError(
-            f'Expected room for {path}, got: {error.strerror}. Make room and run the '
-            'same command again: it goes on where it stopped.'
-        ) from error
+    with replacing(job.out / shard_name(job.number)) as unfinished:
+        with TensorWriter(unfinished, names) as writer:
+            rows = [_add(job, file, writer) for file in job.files]
+            writer.finish({'format': job.format, 'encoding': FORMATS[job.format]})
+        stored = Stored(unfinished.stat().st_size, digest_file(unfinished))
+    write_record(job, ShardRecord(stored, rows))
 
 
 def _add(job: Job, file: SourceFile, writer: TensorWriter) -> Row:
@@ -63,7 +53,7 @@ def _add(job: Job, file: SourceFile, writer: TensorWriter) -> Row:
     if (status.st_size, status.st_mtime_ns) != (file.size, file.time):
         raise RuntimeError(
             f'Expected the source to stay as it is while it is packed, got a change of '
-            f'{path}; delete {job.out} and pack again.'
+            f'{path}; run the same command again when it does not change any more.'
         )
     values = _narrow(pixels)
     kind = Kind(

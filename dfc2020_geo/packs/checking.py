@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from .manifest import INDEX, Stored, damaged, shard_name
+from .manifest import Stored, damaged
 from .reader import Pack
 from .remote import fetch
-from .shards import digest_file
+from .shards import find_fault
 
 
 def find_damage(
@@ -20,11 +20,10 @@ def find_damage(
     Yields:
         What is wrong, with the shard, the raster and the band.
     """
-    shards = {shard_name(i): s for i, s in enumerate(pack.manifest.shards)}
-    others = {INDEX: pack.manifest.index, **pack.manifest.lists}
-    done = 0
-    for number, (name, stored) in enumerate((others | shards).items()):
-        yield from _compare(pack, name, stored, number - len(others))
+    files, done = pack.manifest.files, 0
+    first = len(files) - len(pack.manifest.shards)
+    for number, (name, stored) in enumerate(files.items(), -first):
+        yield from _compare(pack, name, stored, number)
         done += stored.size
         report(done, pack.manifest.num_bytes)
 
@@ -35,17 +34,14 @@ def _compare(pack: Pack, name: str, stored: Stored, shard: int) -> Iterator[str]
     try:
         if pack.url is not None:
             fetch(pack.url, pack.root, name, stored)
-        size = path.stat().st_size
-        if size != stored.size:
-            reason = f'{size} bytes, not {stored.size}{_holds(pack, shard)}'
-            yield damaged(path, reason)
-        elif digest_file(path) != stored.digest:
+        fault = find_fault(path, stored)
+        if fault == 'wrong checksum':
             bands = [*_damaged_bands(pack, shard)] if shard >= 0 else []
-            yield from bands or [damaged(path, 'wrong checksum')]
-    except FileNotFoundError:
-        yield damaged(path, f'no such file{_holds(pack, shard)}')
+            yield from bands or [damaged(path, fault, pack.url)]
+        elif fault:
+            yield damaged(path, f'{fault}{_holds(pack, shard)}', pack.url)
     except (OSError, RuntimeError) as error:
-        yield damaged(path, str(error))
+        yield damaged(path, str(error), pack.url)
 
 
 def _holds(pack: Pack, shard: int) -> str:

@@ -98,7 +98,8 @@ class Manifest:
         """
         path = root / MANIFEST
         try:
-            stored = json.loads(path.read_text('utf-8'))
+            text = path.read_text('utf-8')
+            stored = json.loads(text)
             content = stored['pack']
             version, digest = stored['version'], stored['digest']
         except (ValueError, KeyError, TypeError) as error:
@@ -108,7 +109,7 @@ class Manifest:
                 f'Expected a pack of version {_VERSION}, got {version} in {path}; '
                 'read it with the version of dfc2020-geo that made it, or pack anew.'
             )
-        if digest != _digest(content):
+        if digest != _digest(content) or text != _as_text(stored):
             raise RuntimeError(damaged(path, 'wrong checksum'))
         return cls(
             **content
@@ -129,33 +130,46 @@ class Manifest:
         """
         content = asdict(self)
         stored = {'version': _VERSION, 'digest': _digest(content), 'pack': content}
-        write_text(root / MANIFEST, json.dumps(stored) + '\n')
+        write_text(root / MANIFEST, _as_text(stored))
+
+    @property
+    def files(self) -> dict[str, Stored]:
+        """All files of the pack but the manifest, by path; the shards come last."""
+        shards = {shard_name(number): s for number, s in enumerate(self.shards)}
+        return {INDEX: self.index, **self.lists, **shards}
 
     @property
     def num_bytes(self) -> int:
         """Size of all files of the pack but the manifest."""
-        files = [*self.shards, self.index, *self.lists.values()]
-        return sum(stored.size for stored in files)
+        return sum(stored.size for stored in self.files.values())
+
+
+def _as_text(stored: dict[str, Any]) -> str:
+    return json.dumps(stored) + '\n'
 
 
 def _digest(content: dict[str, Any]) -> str:
     return xxhash.xxh3_64_hexdigest(json.dumps(content, sort_keys=True).encode())
 
 
-def damaged(path: Path | str, reason: str) -> str:
+def damaged(path: Path | str, reason: str, url: str | None = None) -> str:
     """Say that a file of a pack is not what was written.
 
     Args:
         path: The file.
         reason: What is wrong with it.
+        url: Where the pack is, if the file was fetched from there.
 
     Returns:
         A message for the user.
     """
-    return (
-        f'Expected {path} as it was packed, got a damaged one ({reason}); copy it '
-        'again from where it is whole, or delete the pack and pack its source again.'
+    advice = (
+        'copy it again from where it is whole, or delete the pack and pack its source '
+        'again'
+        if url is None
+        else f'delete it, and it is fetched again from {url}'
     )
+    return f'Expected {path} as it was packed, got a damaged one ({reason}); {advice}.'
 
 
 def shard_name(number: int) -> str:

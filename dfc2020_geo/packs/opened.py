@@ -28,7 +28,7 @@ type State = tuple[int, int, int, int]
 
 
 class OpenShard:
-    """An open shard; closed when nobody reads it any more.
+    """An open shard, or the open table; closed when nobody reads it any more.
 
     Attributes:
         number: Its file descriptor.
@@ -188,11 +188,11 @@ class OpenShards:
             state = shard.state()
         except OSError as error:
             reason = f'{error.strerror}; it holds {path}'
-            raise RuntimeError(damaged(file, reason)) from None
+            raise RuntimeError(damaged(file, reason, self._url)) from None
         size = state[1]
         if size != stored.size:
             reason = f'{size} bytes, not {stored.size}; it holds {path}'
-            raise RuntimeError(damaged(file, reason))
+            raise RuntimeError(damaged(file, reason, self._url))
         self._open[number] = shard
         for oldest in [*self._open][:-NUM_OPEN]:
             self._open.pop(oldest, None)

@@ -1,31 +1,20 @@
 """Reading rasters of a pack, as if its source was there."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rasterio import Affine
-from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from ..rasters import Grid, require_bands
+from ..rasters import require_bands
 from ..tiffs import Pixels, fits
 from .bands import Plan, plan_reading, read_run
 from .codecs import FORMATS
-from .manifest import (
-    INDEX,
-    MANIFEST,
-    UNFINISHED,
-    Folder,
-    Kind,
-    Manifest,
-    damaged,
-    shard_name,
-)
+from .contents import Contents
+from .manifest import MANIFEST, UNFINISHED, Manifest, shard_name
 from .opened import OpenShards, Taken
 from .remote import find_url, local_path, open_mirror
-from .table import Table
 
 #: A raster's row in the table; positions of bands, counted from 1; how many it must
 #: have, if that is known; where they go, if it fits.
@@ -59,14 +48,10 @@ def open_pack(root: Path | str) -> 'Pack | None':
     return None
 
 
-class Pack:
+class Pack(Contents):
     """The rasters of a pack, by the paths that they had in their source.
 
     Threads and processes may read at the same time.
-
-    Attributes:
-        root: The folder that stands for the root of the source.
-        manifest: What is in the pack.
     """
 
     def __init__(self, root: Path, manifest: Manifest, url: str | None = None) -> None:
@@ -76,19 +61,17 @@ class Pack:
             root: The pack; or the folder that keeps what is fetched of it.
             manifest: Its manifest.
             url: Where its files are fetched from, if they are.
+
+        Raises:
+            RuntimeError: If it is damaged.
         """
-        self.root = root
-        self.manifest = manifest
-        self.url = url
-        self._prefix = '' if root == Path() else f'{root}/'
-        self._table = Table.read(root / INDEX, manifest.index)
-        self._whole: set[str] = set()  # folders whose rows are what was written
+        super().__init__(root, manifest, url)
         self._shards = OpenShards(root, manifest, url, self._table.num_bands)
         self._plain = not FORMATS[manifest.format]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy to another process: it opens the same files."""
-        return _open_again, (self.root, self.url)
+        return _open_again, (self.root, self.url, self.manifest.index.digest)
 
     def read_stored(
         self,
@@ -129,90 +112,6 @@ class Pack:
         taken: dict[int, Taken] = {}
         return [self._read(*each, taken) for each in wanted]
 
-    def find(self, path: Path | str) -> int:
-        """Find a raster.
-
-        Args:
-            path: The raster: *root* and its path in the source.
-
-        Returns:
-            Its row in the table.
-
-        Raises:
-            RuntimeError: If it is missing; the message names it.
-        """
-        folder_name, _, name = str(path).removeprefix(self._prefix).rpartition('/')
-        folder = self.folder(folder_name)
-        row = None if folder is None else self._table.find(folder, name)
-        if row is None:
-            raise RuntimeError(
-                f'Expected a readable raster, got a missing one: {path} (not in the '
-                f'pack); pack its source again.'
-            )
-        return row
-
-    def path(self, row: int) -> Path:
-        """Return the path of the raster in a row of the table."""
-        folders = self.manifest.folders.items()
-        folder = next(name for name, f in folders if f.start <= row < f.stop)
-        return self.root / folder / self._table.name(row)
-
-    def grid(self, path: Path | str) -> Grid:
-        """Say where on Earth a raster lies.
-
-        Args:
-            path: The raster: *root* and its path in the source.
-
-        Returns:
-            Its size, CRS and transform.
-
-        Raises:
-            RuntimeError: If it is missing; the message names it.
-        """
-        row = self.find(path)
-        kind = self._kind(row)
-        transform = Affine(*self._table.columns['transform'][row].tolist())
-        crs = None if kind.crs is None else CRS.from_string(kind.crs)
-        return Grid((kind.height, kind.width), crs, transform)
-
-    def folder(self, name: str) -> Folder | None:
-        """Return the rows of a folder, checked when it is asked for first."""
-        folder = self.manifest.folders.get(name)
-        if folder is not None and name not in self._whole:
-            if self._table.digest(folder.start, folder.stop) != folder.digest:
-                reason = f'wrong checksum of folder {name or "."}'
-                raise RuntimeError(damaged(self.root / INDEX, reason))
-            self._whole.add(name)
-        return folder
-
-    def names(self, name: str) -> list[str]:
-        """Return the names of the rasters in a folder."""
-        folder = self.folder(name)
-        return [] if folder is None else [*self._table.names(folder)]
-
-    def kind(self, path: Path | str) -> Kind:
-        """Return what a raster has in common with others.
-
-        Args:
-            path: The raster: *root* and its path in the source.
-
-        Raises:
-            RuntimeError: If it is missing; the message names it.
-        """
-        return self._kind(self.find(path))
-
-    def in_shard(self, number: int) -> Iterator[str]:
-        """Yield the paths of the rasters that a shard holds, as in the source."""
-        shards = self._table.columns['shard']
-        for name, (start, stop, _) in self.manifest.folders.items():
-            held = np.flatnonzero(shards[start:stop] == number)
-            if len(held):
-                names = self.names(name)
-                yield from (f'{name}/{names[i]}'.lstrip('/') for i in held)
-
-    def _kind(self, row: int) -> Kind:
-        return self.manifest.kinds[self._table.columns['kind'].item(row)]
-
     def _read(
         self,
         row: int,
@@ -221,7 +120,7 @@ class Pack:
         out: np.ndarray | None,
         taken: dict[int, Taken],
     ) -> Pixels:
-        kind = self._kind(row)
+        kind = self.kind_at(row)
         if num_bands != kind.num_bands:
             require_bands(self.path(row), kind.num_bands, indexes, num_bands)
         plan = plan_reading(kind, tuple(indexes))
@@ -249,14 +148,23 @@ class Pack:
             sizes = columns['size'][first : bands.stop].tolist()
             places = [*accumulate(sizes, initial=start)][source:]
             sums = None if known else columns['sum'][bands].tolist()
-            wrong = read_run(shard, places, values[target : target + count], sums)
+            try:
+                wrong = read_run(shard, places, values[target : target + count], sums)
+                fault = 'wrong checksum'
+            except OSError as error:
+                wrong, fault = 0, error.strerror
             if wrong is not None:
-                number = columns['shard'].item(row)
-                reason = f'band {source + wrong + 1} of {self.path(row)}'
-                file = self.root / shard_name(number)
-                raise RuntimeError(damaged(file, f'wrong checksum of {reason}'))
+                name = shard_name(columns['shard'].item(row))
+                band = f'band {source + wrong + 1} of {self.path(row)}'
+                raise self.damaged(name, f'{fault} of {band}')
             checked[bands] = b'\1' * count
 
 
-def _open_again(root: Path, url: str | None) -> Pack:
-    return Pack(root, Manifest.read(root), url)
+def _open_again(root: Path, url: str | None, digest: str) -> Pack:
+    manifest = Manifest.read(root)
+    if manifest.index.digest != digest:
+        raise RuntimeError(
+            f'Expected the pack {root} as it was when it was opened, got another one '
+            'that was made meanwhile; start again.'
+        )
+    return Pack(root, manifest, url)

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import xxhash
@@ -63,17 +64,11 @@ def open_mirror(url: str) -> tuple[Path, Manifest]:
 
     Raises:
         FileNotFoundError: If there is no pack.
+        OSError: If nothing can be kept.
         RuntimeError: If something cannot be fetched, or is damaged.
         ValueError: If nothing shall be kept.
     """
-    cache = cache_folder()
-    if cache is None:
-        raise ValueError(
-            f'Expected a folder for what is fetched of {url}, got none; set '
-            f'{CACHE_VARIABLE} to a folder with room for the pack.'
-        )
-    packs = cache / 'packs'
-    packs.mkdir(parents=True, exist_ok=True)
+    packs = _packs_folder(url)
     with tempfile.TemporaryDirectory(dir=packs) as folder:
         new = Path(folder) / MANIFEST
         _fetch(f'{url}/{MANIFEST}', new, None)
@@ -86,6 +81,26 @@ def open_mirror(url: str) -> tuple[Path, Manifest]:
     for name, stored in {INDEX: manifest.index, **manifest.lists}.items():
         fetch(url, mirror, name, stored)
     return mirror, manifest
+
+
+def _packs_folder(url: str) -> Path:
+    """Make the folder of what is fetched."""
+    cache = cache_folder()
+    advice = f'set {CACHE_VARIABLE} to a folder with room for the pack.'
+    if cache is None:
+        raise ValueError(
+            f'Expected a folder for what is fetched of {url}, got none; {advice}'
+        )
+    packs = cache / 'packs'
+    try:
+        packs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=packs):
+            return packs
+    except OSError as error:
+        raise OSError(
+            f'Expected a folder that can be written to for what is fetched of {url}, '
+            f'got {packs} ({error.strerror}); {advice}'
+        ) from error
 
 
 def fetch(url: str, mirror: Path, name: str, stored: Stored) -> None:
@@ -130,20 +145,30 @@ def _fetch(source: str, path: Path, stored: Stored | None) -> None:
         try:
             _fetch_once(source, path, stored)
             return
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f'Expected a pack with {path.name}, got nothing at {source}. Name the '
-                f'folder that holds {MANIFEST}, and see that all of it was copied.'
-            ) from error
         # Filesystems have errors of their own kinds.
         except Exception as error:
+            origin = _origin(error)
+            missing = getattr(origin, 'status', None) == HTTPStatus.NOT_FOUND
+            if missing or isinstance(origin, FileNotFoundError):
+                raise FileNotFoundError(
+                    f'Expected a pack with {path.name}, got nothing at {source}. Name '
+                    f'the folder that holds {MANIFEST}, and see that all of it was '
+                    'copied.'
+                ) from error
             if wait is None:
                 raise RuntimeError(
                     f'Expected {source} to be fetched to {path}, got '
-                    f'{type(error).__name__}: {error}; see that it can be reached and '
+                    f'{type(origin).__name__}: {origin}; see that it can be reached and '
                     'that there is room, or copy the pack to this machine.'
                 ) from error
             time.sleep(wait)
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Find out what failed: fsspec calls files missing whose server is not there."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _fetch_once(source: str, path: Path, stored: Stored | None) -> None:

@@ -14,6 +14,8 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 import xxhash
 
+from .manifest import Stored
+
 #: Types by their names in the format.
 TYPES = {
     'U8': 'uint8',
@@ -154,6 +156,25 @@ def read_entries(file: BinaryIO) -> dict[str, Entry]:
         )
         for name, entry in header.items()
     }
+
+
+def find_fault(path: Path, stored: Stored) -> str | None:
+    """Compare a file with what was written.
+
+    Args:
+        path: The file.
+        stored: Its size and checksum.
+
+    Returns:
+        What is wrong with it, None if nothing is.
+    """
+    try:
+        size = path.stat().st_size
+        if size != stored.size:
+            return f'{size} bytes, not {stored.size}'
+        return None if digest_file(path) == stored.digest else 'wrong checksum'
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def digest_file(path: Path | str) -> str:

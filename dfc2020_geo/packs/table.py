@@ -1,6 +1,5 @@
 """The table of a pack's rasters: where each one is, sorted by folder and name."""
 
-import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from .manifest import Folder, Stored, damaged
-from .shards import TensorWriter, digest_file, read_entries
+from .manifest import Folder, Stored
+from .opened import OpenShard
+from .shards import Entry, TensorWriter, digest_file, read_entries
 
 #: Columns with one row for each raster: its name; its kind, in the manifest; its shard;
 #: where it begins there; its first row in the columns of bands; its transform.
@@ -41,35 +41,30 @@ class Table:
         """Number of bands of all rasters together."""
         return len(self.columns['sum'])
 
-    @classmethod
-    def read(cls, path: Path, stored: Stored) -> 'Table':
-        """Open a table; what it holds is read when it is needed.
+    @staticmethod
+    def read(path: Path, stored: Stored) -> 'StoredTable':
+        """Open a table; :meth:`StoredTable.load` reads what it holds.
 
         Args:
             path: File of the table.
-            stored: Size and checksum that it must have.
+            stored: Size that it must have.
 
         Returns:
-            The table. That its rows are what was written, :meth:`digest` tells.
+            The table.
 
         Raises:
-            RuntimeError: If it is missing or damaged.
+            ValueError: If it is missing or damaged.
         """
         try:
-            with path.open('rb') as file:
-                if os.fstat(file.fileno()).st_size != stored.size:
-                    raise RuntimeError(damaged(path, 'another size'))
-                entries = read_entries(file)
-                memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            columns = {
-                name: np.frombuffer(
-                    memory, entry.dtype, int(np.prod(entry.shape)), entry.start
-                ).reshape(entry.shape)
-                for name, entry in ((name, entries[name]) for name in COLUMNS)
-            }
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise RuntimeError(damaged(path, str(error))) from None
-        return cls(columns)
+            file = OpenShard(path)
+            size = os.fstat(file.number).st_size
+            if size != stored.size:
+                raise ValueError(f'{size} bytes, not {stored.size}')
+            with open(file.number, 'rb', closefd=False) as header:
+                entries = read_entries(header)
+            return StoredTable(file, {name: entries[name] for name in COLUMNS})
+        except (OSError, LookupError, TypeError) as error:
+            raise ValueError(getattr(error, 'strerror', None) or str(error)) from None
 
     def write(self, path: Path) -> Stored:
         """Write the table.
@@ -89,17 +84,12 @@ class Table:
 
     def digest(self, start: int, stop: int) -> str:
         """Return the checksum of the rows from *start* to *stop*, and of their bands."""
-        digest = xxhash.xxh3_64()
-        firsts = self.columns['first']
-        end = len(self.columns['sum'])
-        bands = slice(
-            int(firsts[start]) if start < len(firsts) else end,
-            int(firsts[stop]) if stop < len(firsts) else end,
+        firsts, end = self.columns['first'], self.num_bands
+        first, last = (
+            int(firsts[i]) if i < len(firsts) else end for i in (start, stop)
         )
-        for name in COLUMNS:
-            part = bands if name in _BANDS else slice(start, stop)
-            digest.update(np.ascontiguousarray(self.columns[name][part]).data)
-        return digest.hexdigest()
+        places = _places(start, stop, first, last)
+        return _digest({name: self.columns[name][places[name]] for name in COLUMNS})
 
     def find(self, folder: Folder, name: str) -> int | None:
         """Find the row of a raster.
@@ -124,3 +114,76 @@ class Table:
     def names(self, folder: Folder) -> Iterator[str]:
         """Yield the names of a folder's rasters."""
         yield from map(os.fsdecode, self._names[folder.start : folder.stop].tolist())
+
+
+class StoredTable(Table):
+    """A table in a file, of which rows are there once they were read and checked.
+
+    It is not mapped: a file that is cut off would end the process.
+    """
+
+    def __init__(self, file: OpenShard, entries: dict[str, Entry]) -> None:
+        """Initialize a new StoredTable instance.
+
+        Args:
+            file: Its file.
+            entries: Where the columns are.
+
+        Raises:
+            ValueError: If they cannot be there.
+        """
+        size = os.fstat(file.number).st_size
+        for names in (_ROWS, _BANDS):
+            if len({entries[name].shape[0] for name in names}) > 1:
+                raise ValueError('columns of other lengths')
+        for dtype, shape, start in entries.values():
+            if start + int(np.prod(shape)) * dtype.itemsize > size:
+                raise ValueError('columns beyond its end')
+        # The system gives memory to rows once they are written.
+        super().__init__({n: np.zeros(e.shape, e.dtype) for n, e in entries.items()})
+        self._file, self._entries = file, entries
+
+    def load(self, folder: Folder) -> None:
+        """Read the rows of a folder.
+
+        Args:
+            folder: The folder.
+
+        Raises:
+            ValueError: If they are not what was written.
+        """
+        start, stop, digest = folder
+        try:
+            # The first band of the next row is the end of the last one's.
+            firsts = self._read('first', slice(start, stop + 1)).tolist()
+            last = firsts[-1] if len(firsts) > stop - start else self.num_bands
+            places = _places(start, stop, firsts[0], last)
+            parts = {name: self._read(name, places[name]) for name in COLUMNS}
+        except (OSError, LookupError) as error:
+            raise ValueError(str(error)) from None
+        if _digest(parts) != digest:
+            raise ValueError('wrong checksum')
+        for name, part in parts.items():
+            self.columns[name][places[name]] = part
+
+    def _read(self, name: str, place: slice) -> np.ndarray:
+        """Read a part of a column; none of what is beyond its end."""
+        column = self.columns[name]
+        part = np.empty_like(column[place])
+        start = self._entries[name].start + place.start * column[:1].nbytes
+        if part.size and not self._file.fill(start, part):
+            raise OSError('the end of the file')
+        return part
+
+
+def _places(start: int, stop: int, first: int, last: int) -> dict[str, slice]:
+    """Say where rows, and their bands, are in the columns."""
+    rows, bands = slice(start, stop), slice(first, last)
+    return {name: bands if name in _BANDS else rows for name in COLUMNS}
+
+
+def _digest(parts: dict[str, np.ndarray]) -> str:
+    digest = xxhash.xxh3_64()
+    for name in COLUMNS:
+        digest.update(np.ascontiguousarray(parts[name]).data)
+    return digest.hexdigest()

@@ -1,7 +1,11 @@
 """What is not as it was packed is found and named, and nothing else is."""
 
+import errno
 import os
+import pickle
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +18,7 @@ from pack_trees import KINDS, rasters, write_sen12ms
 from safetensors import safe_open
 
 from dfc2020_geo.cli import main
+from dfc2020_geo.datasets import SEN12MSPatches
 from dfc2020_geo.packing import pack_tree
 from dfc2020_geo.packs import find_damage, open_pack
 from dfc2020_geo.rasters import read_stored
@@ -178,3 +183,124 @@ def test_a_whole_pack_is_told(
     assert f'Expected a pack that dfc2020-geo pack has made, got {tmp_path}' in (
         capsys.readouterr().err
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_flipped_bit_anywhere_never_gives_another_sample(
+    packed: tuple[Path, Path], data: st.DataObject
+) -> None:
+    root, whole = packed
+    with tempfile.TemporaryDirectory() as folder:
+        pack = Path(folder, 'p')
+        shutil.copytree(whole, pack)
+        files = sorted(path for path in pack.rglob('*') if path.is_file())
+        path = data.draw(st.sampled_from(files))
+        flip(path, data.draw(st.integers(0, 8 * path.stat().st_size - 1)))
+        told = []
+        for split in ('train', 'holdout'):
+            expected = SEN12MSPatches(root, split=split)
+            try:
+                found = SEN12MSPatches(pack, split=split)
+                assert [f.id for f in found.files] == [f.id for f in expected.files]
+            except RuntimeError as error:
+                told.append(str(error))
+                continue
+            for index in range(len(expected)):
+                try:
+                    stored = found.stored(index)
+                except RuntimeError as error:
+                    told.append(str(error))
+                else:
+                    for key, values in expected.stored(index).items():
+                        np.testing.assert_array_equal(stored[key], values)
+        assert all(str(path) in text for text in told)
+        with pytest.raises(RuntimeError, match=path.name):
+            raise RuntimeError('; '.join(find_damage(open_pack(pack))))
+
+
+@pytest.mark.parametrize('kind', ['swapped', 'foreign'])
+def test_a_shard_in_the_place_of_another_is_named(
+    packed: tuple[Path, Path], tmp_path: Path, kind: str
+) -> None:
+    pack, other = tmp_path / 'p', tmp_path / 'other'
+    shutil.copytree(packed[1], pack)
+    if kind == 'swapped':
+        names = ['00001.safetensors', '00000.safetensors']
+        shutil.copytree(packed[1], other)
+    else:
+        names = ['00000.safetensors', '00001.safetensors']
+        write_sen12ms(tmp_path / 't', num=3, seed=1)
+        name = open_pack(pack).manifest.format
+        pack_tree(tmp_path / 't', other, name, shard_size=1)
+    for number, name in enumerate(names):
+        shutil.copy(other / 'shards' / name, pack / f'shards/{number:05}.safetensors')
+    told = '\n'.join(find_damage(open_pack(pack)))
+    opened = open_pack(pack)
+    for number in (0, 1):
+        shard = pack / f'shards/{number:05}.safetensors'
+        assert str(shard) in told
+        for path in opened.in_shard(number):
+            with pytest.raises(RuntimeError, match=f'Expected {shard} as it was'):
+                opened.read_stored(path, [1])
+
+
+CUT = """
+import os, sys
+from dfc2020_geo.packs import open_pack
+pack = open_pack(sys.argv[1])
+for name in ('index.safetensors', '00000.safetensors'):
+    first = next(iter(pack.names('ROIs1158_spring/s2_1')))
+    os.truncate(f'{sys.argv[1]}/shards/{name}', 0)
+    for folder in ('ROIs1158_spring/s2_1', 'ROIs1158_spring/lc_1'):
+        try:
+            for raster in pack.names(folder):
+                pack.read_stored(f'{sys.argv[1]}/{folder}/{raster}', [1])
+        except RuntimeError as error:
+            print(error)
+"""
+
+
+def test_files_that_are_cut_off_while_they_are_open_end_no_process(
+    packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(packed[1], tmp_path / 'p')
+    done = subprocess.run(
+        [sys.executable, '-c', CUT, str(tmp_path / 'p')],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert 'index.safetensors' in told[0]
+    assert 'folder ROIs1158_spring/lc_1' in told[0]
+    assert '00000.safetensors' in told[1]
+
+
+def test_a_disk_that_cannot_be_read_is_named(
+    packed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = open_pack(packed[1])
+    path = next(iter(pack.in_shard(0)))
+
+    def fail(*arguments: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, 'preadv', fail)
+    with pytest.raises(RuntimeError, match=rf'00000\..*Input/output error of .*{path}'):
+        pack.read_stored(path, [1])
+
+
+def test_a_copy_is_not_opened_on_another_pack(
+    packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(packed[1], tmp_path / 'p')
+    name = open_pack(tmp_path / 'p').manifest.format
+    copied = pickle.dumps(SEN12MSPatches(tmp_path / 'p'))
+    assert len(pickle.loads(copied)) == 2
+    shutil.rmtree(tmp_path / 'p')
+    write_sen12ms(tmp_path / 't', num=3, seed=1)
+    pack_tree(tmp_path / 't', tmp_path / 'p', name, shard_size=1)
+    with pytest.raises(RuntimeError, match='as it was when it was opened'):
+        pickle.loads(copied)

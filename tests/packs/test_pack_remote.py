@@ -4,6 +4,7 @@ import functools
 import pickle
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from dfc2020_geo.cli import main
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.datasets import PatchesNotFoundError, SEN12MSPatches
 from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import open_pack, remote
+from dfc2020_geo.packs import find_damage, open_pack, remote
 from dfc2020_geo.packs.remote import find_url, local_path
 
 
@@ -259,3 +260,61 @@ def test_processes_fetch_over_http_at_the_same_time(tree: Path) -> None:
     assert all(
         requests.count(f'/p/shards/{number:05}.safetensors') == 1 for number in range(5)
     )
+
+
+@pytest.mark.usefixtures('cache', 'tree')
+def test_a_cache_that_cannot_be_written_to_is_told(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('DFC2020_GEO_CACHE', str(tmp_path / 'file'))
+    with pytest.raises(
+        OSError, match=r'/file/packs \(Not a directory\); set DFC2020_G'
+    ):
+        SEN12MSPatches(url)
+
+
+@pytest.mark.usefixtures('tree')
+@pytest.mark.parametrize(
+    'name', ['SEN12MS_holdOutScenes.txt', 'index.safetensors', 'pack.json']
+)
+def test_a_bit_that_flips_in_the_cache_is_named_or_mended(
+    url: str, cache: Path, name: str
+) -> None:
+    expected = [f.id for f in SEN12MSPatches(url).files]
+    (path,) = cache.rglob(name)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    if name == 'pack.json':  # it is fetched each time
+        assert [f.id for f in SEN12MSPatches(url).files] == expected
+    told = '\n'.join(find_damage(open_pack(url)))
+    assert (told == '') == (name == 'pack.json')
+    if told:
+        assert f'{path} as it was packed' in told
+        assert f'delete it, and it is fetched again from {url}' in told
+        path.unlink()
+    assert [f.id for f in SEN12MSPatches(url).files] == expected
+
+
+@pytest.mark.usefixtures('cache')
+def test_a_server_that_is_not_there_is_no_missing_pack() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(('127.0.0.1', 0))
+        url = f'http://127.0.0.1:{nobody.getsockname()[1]}/p'
+        with pytest.raises(
+            RuntimeError, match=rf'{url}/pack.json to be fetched.*nnect'
+        ):
+            open_pack(url)
+
+
+@pytest.mark.usefixtures('cache', 'tree')
+def test_a_server_without_the_pack_is_told(tmp_path: Path) -> None:
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        with pytest.raises(FileNotFoundError, match=rf'got nothing at {url}/none/pack'):
+            open_pack(f'{url}/none')
+        assert open_pack(f'{url}/p') is not None
+        server.shutdown()
