@@ -213,6 +213,7 @@ def main() -> None:
     for side in options.sides:
         with tempfile.TemporaryDirectory() as folder:
             write_scene(Path(folder), side)
+            os.sync()  # so that the system is not still writing meanwhile
             figures += compare(side, options.network, Path(folder))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))

@@ -47,7 +47,7 @@ class Layer:
 
     def read(
         self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
-    ) -> None:
+    ) -> bool:
         """Read a window, as stored numbers.
 
         Args:
@@ -56,6 +56,9 @@ class Layer:
             columns: Columns of the scene.
             image: Where the numbers go, of shape ``(C, H, W)``, float32; NaN where the
                 file has none.
+
+        Returns:
+            Whether it is known that there is a finite number for each pixel.
 
         Raises:
             RuntimeError: If the file cannot be read; the message says where.
@@ -67,7 +70,7 @@ class Layer:
                 self._read_nearest if self.lattice.shift is None else self._read_plain
             )
         try:
-            read(handles.get(self.file), rows, columns, image)
+            is_whole = read(handles.get(self.file), rows, columns, image)
         except GDAL_ERRORS as error:
             raise RuntimeError(
                 f'Expected a readable raster, got a damaged one: {self.file.path}, in '
@@ -75,6 +78,7 @@ class Layer:
                 f'{columns.stop} of the scene ({error.__cause__ or error}); fetch or '
                 'extract this file again.'
             ) from error
+        return is_whole and np.dtype(self.file.dtype).kind in 'iu'
 
     @cached_property
     def _runs(self) -> tuple[tuple[slice, list[int]], ...]:
@@ -89,36 +93,42 @@ class Layer:
 
     def _read_plain(
         self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
-    ) -> None:
+    ) -> bool:
         assert self.lattice is not None
         assert self.lattice.shift is not None
         down, across = self.lattice.shift
         top, inside_rows = _inside(rows, down, raster.height)
         left, inside_columns = _inside(columns, across, raster.width)
         inside = image[:, inside_rows, inside_columns]
-        if inside.shape != image.shape:
+        is_inside = inside.shape == image.shape
+        if not is_inside:
             image[list(self.channels)] = np.nan
-        if inside.size:
-            height, width = inside.shape[1:]
-            window = ((top, top + height), (left, left + width))
-            self._fill(raster, window, inside)
+        if not inside.size:
+            return False
+        height, width = inside.shape[1:]
+        window = ((top, top + height), (left, left + width))
+        return self._fill(raster, window, inside) and is_inside
 
-    def _fill(self, raster: DatasetReader, window: _Window, image: np.ndarray) -> None:
+    def _fill(self, raster: DatasetReader, window: _Window, image: np.ndarray) -> bool:
         for channels, bands in self._runs:
             raster.read(bands, window=window, out=image[channels])
         if self.file.alpha:
-            self._hide(image, raster.read(self.file.alpha, window=window) == 0)
-        elif self.file.masked:
-            self._hide(image, raster.read_masks(1, window=window) == 0)
+            return self._hide(image, raster.read(self.file.alpha, window=window) == 0)
+        if self.file.masked:
+            return self._hide(image, raster.read_masks(1, window=window) == 0)
+        return True
 
-    def _hide(self, image: np.ndarray, hidden: np.ndarray) -> None:
-        if hidden.any():
-            for channel in self.channels:
-                image[channel][hidden] = np.nan
+    def _hide(self, image: np.ndarray, hidden: np.ndarray) -> bool:
+        """Hide some pixels; False if there are any."""
+        if not hidden.any():
+            return True
+        for channel in self.channels:
+            image[channel][hidden] = np.nan
+        return False
 
     def _read_nearest(
         self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
-    ) -> None:
+    ) -> bool:
         assert self.lattice is not None
         down = nearest(*self.lattice.rows, rows, raster.height)
         across = nearest(*self.lattice.columns, columns, raster.width)
@@ -126,13 +136,14 @@ class Layer:
         height, width = int(down.max()) + 1 - top, int(across.max()) + 1 - left
         stored = np.empty((len(image), height, width), np.float32)
         window = ((top, top + height), (left, left + width))
-        self._fill(raster, window, stored)
+        is_whole = self._fill(raster, window, stored)
         for channel in self.channels:
             image[channel] = stored[channel][(down - top)[:, None], across - left]
+        return is_whole
 
     def _read_warped(
         self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
-    ) -> None:
+    ) -> bool:
         # A new one each time: what an old one has in its cache would show in the values.
         with WarpedVRT(
             raster,
@@ -145,6 +156,7 @@ class Layer:
         ) as warped:
             for channels, bands in self._runs:
                 warped.read(bands, out=image[channels])
+        return False
 
     @cached_property
     def _warping(self) -> dict[str, object]:

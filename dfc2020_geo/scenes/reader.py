@@ -109,11 +109,14 @@ class Scene:
         columns = _within(columns, self.width, 'columns')
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         image = np.empty((len(self.bands), *shape), np.float32)
+        is_whole = np.ones(len(self.bands), np.bool_)
         for layer in self.layers:
-            layer.read(self._handles, rows, columns, image)
+            known = layer.read(self._handles, rows, columns, image)
+            is_whole[list(layer.channels)] = known
         valid = np.ones(shape, np.bool_)
         for coding in self.codings:
-            valid &= decode(image[coding.channels], coding)
+            channels = coding.channels
+            valid &= decode(image[channels], coding, bool(is_whole[channels].all()))
         return image, valid
 
     def close(self) -> None:

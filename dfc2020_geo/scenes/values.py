@@ -29,7 +29,7 @@ class Coding:
         return slice(self.start, self.start + len(self.nodata))
 
 
-def decode(image: np.ndarray, coding: Coding) -> np.ndarray:
+def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndarray:
     """Bring the numbers of one sensor into its unit, in place.
 
     A pixel is without data where a band is NaN, infinite or its declared no data, and
@@ -41,6 +41,7 @@ def decode(image: np.ndarray, coding: Coding) -> np.ndarray:
             has none. It becomes the image, NaN where a band has no number; where all
             are 0 they remain 0, unless 0 is declared as no data.
         coding: What the numbers mean.
+        is_whole: Whether it is known that all of them are finite.
 
     Returns:
         Whether there are data, of shape ``(H, W)``.
@@ -50,7 +51,8 @@ def decode(image: np.ndarray, coding: Coding) -> np.ndarray:
             _blank(plane, plane == _as_read(nodata))
     if coding.power:
         _blank(image, image <= 0)
-    valid = _valid(image)
+    is_whole = is_whole and not any(coding.nodata) and not coding.power
+    valid = _valid(image, is_whole)
     if 0 in coding.nodata and not valid.all():
         _blank(image, ~valid & (image == 0))
     for plane, offset in zip(image, coding.offsets, strict=True):
@@ -61,8 +63,10 @@ def decode(image: np.ndarray, coding: Coding) -> np.ndarray:
     return valid
 
 
-def _valid(image: np.ndarray) -> np.ndarray:
+def _valid(image: np.ndarray, is_whole: bool) -> np.ndarray:
     """Find the pixels whose bands are all finite and not all 0."""
+    if is_whole and image[0].all():  # as most often; the other bands do not matter
+        return np.ones(image.shape[1:], np.bool_)
     with np.errstate(invalid='ignore', over='ignore'):
         total = image.sum(axis=0)
         valid = np.isfinite(total) & (total != 0)

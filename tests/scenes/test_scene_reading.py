@@ -32,6 +32,7 @@ from scene_files import (
 
 from dfc2020_geo.bands import BAND_SETS
 from dfc2020_geo.scenes import Scene, limit_cache, open_scene
+from dfc2020_geo.scenes.values import Coding, decode
 
 S2 = BAND_SETS['s2']
 ROTATED = Affine.translation(6e5, 5.3e6) @ Affine.rotation(30) @ Affine.scale(10, -10)
@@ -71,6 +72,28 @@ def test_windows_of_plain_tiles_are_what_gdal_reads_through_its_cache(
         rows, columns = data.draw(spans(70)), data.draw(spans(90))
         found, _ = scene.read(rows, columns)
         assert np.array_equal(found, pixels[:, slice(*rows), slice(*columns)])
+
+
+@given(
+    seed=st.integers(0, 1000),
+    zeros=st.sampled_from([0.0, 0.1, 0.9]),
+    nodata=st.sampled_from([None, 0, 3]),
+    offset=st.sampled_from([0, -1000]),
+    power=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_knowing_that_numbers_are_finite_changes_nothing(
+    seed: int, zeros: float, nodata: float | None, offset: float, power: bool
+) -> None:
+    generator = np.random.default_rng(seed)
+    stored = generator.integers(-3, 9, (3, 6, 7)).astype(np.float32)
+    stored[generator.random(stored.shape) < zeros] = 0
+    offsets = (0 if power else offset,) * 3  # of Sentinel-2 alone
+    coding = Coding(0, (nodata,) * 3, offsets, power=power)
+    images = [stored.copy(), stored.copy()]
+    valid = [decode(images[known], coding, bool(known)) for known in (0, 1)]
+    np.testing.assert_array_equal(*images)
+    np.testing.assert_array_equal(*valid)
 
 
 @pytest.mark.parametrize('interleave', ['band', 'pixel'])
