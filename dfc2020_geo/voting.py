@@ -66,7 +66,9 @@ class VotingTask(LightningModule):
             Logits of the mean probabilities, ``(B, num_classes, H, W)``, and the share
             of votes for another class than theirs, ``(B, H, W)``.
         """
-        members = [member.to(x.device) for member in self.members]
+        # Lightning has moved and rounded this network, but not those.
+        weight = next(self.parameters(), x)
+        members = [member.to(x.device, weight.dtype) for member in self.members]
         networks = [task.compute_logits for task in (self, *members)]
         return vote(networks, x, self.hparams['tta'])
 

@@ -152,6 +152,18 @@ def test_labels_do_not_depend_on_batches_nor_files_on_workers(
     assert (_read(tmp_path / 'one.tif') == _read(tmp_path / 'three.tif')).mean() > 0.999
 
 
+@pytest.mark.parametrize('precision', ['bf16-true', 'bf16-mixed', '64-true'])
+def test_an_ensemble_is_rounded_as_its_first_network(
+    checkpoint: Path, tmp_path: Path, precision: str
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 40, 50)
+    trainer = {'precision': precision}
+    _map(checkpoint, s2, s1, tmp_path / 'one.tif', tta=True, trainer=trainer)
+    twins = [checkpoint, checkpoint]
+    _map(twins, s2, s1, tmp_path / 'two.tif', tta=True, trainer=trainer)
+    assert (_read(tmp_path / 'one.tif') == _read(tmp_path / 'two.tif')).mean() > 0.999
+
+
 class _Kill(Callback):
     """Stop a run in the middle, as a full disk or a person would."""
 
@@ -177,6 +189,96 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
     assert Path(f'{output}.part').is_dir()
     assert _map(checkpoint, s2, s1, output) == whole
     assert not Path(f'{output}.part').exists()
+
+
+def test_rows_of_another_precision_are_not_gone_on_with(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    half = {'precision': 'bf16-mixed', 'callbacks': [_Kill(9)]}
+    with pytest.raises(SystemExit):
+        _map(checkpoint, s2, s1, tmp_path / 'map.tif', trainer=half)
+    with pytest.raises(FileExistsError, match='precision'):
+        _map(checkpoint, s2, s1, tmp_path / 'map.tif')
+
+
+def _make_virtual(path: Path) -> Path:
+    target = path.with_suffix('.vrt')
+    with rasterio.MemoryFile(ext='.vrt') as memory:
+        copy(path, memory.name, driver='VRT')
+        target.write_bytes(memory.read())
+    return target
+
+
+def _change(path: Path) -> None:
+    with rasterio.open(path, 'r+') as raster:
+        raster.write(raster.read(4) // 2 + 1, 4)
+    os.utime(path, ns=(0, 0))
+
+
+def test_rows_of_an_archive_that_has_changed_are_not_gone_on_with(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    archive, output = tmp_path / 'a.zip', tmp_path / 'map.tif'
+    with ZipFile(archive, 'w') as file:
+        file.write(s2, 'scene.tif')
+    scene = f'/vsizip/{archive}/scene.tif'
+    with pytest.raises(SystemExit):
+        _map(checkpoint, scene, s1, output, trainer={'callbacks': [_Kill(9)]})
+    os.utime(archive, ns=(0, 0))
+    with pytest.raises(FileExistsError, match='sources'):
+        _map(checkpoint, scene, s1, output)
+
+
+def test_rows_of_a_vrt_whose_file_has_changed_are_not_gone_on_with(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    virtual, output = _make_virtual(s2), tmp_path / 'map.tif'
+    with pytest.raises(SystemExit):
+        _map(checkpoint, virtual, s1, output, trainer={'callbacks': [_Kill(9)]})
+    _change(s2)
+    with pytest.raises(FileExistsError, match='sources'):
+        _map(checkpoint, virtual, s1, output)
+
+
+class _Change(Callback):
+    """Write to a file while it is mapped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_predict_batch_end(self, *args: Any) -> None:
+        _change(self.path)
+
+
+@pytest.mark.parametrize('virtual', [False, True])
+def test_a_scene_that_changes_meanwhile_makes_no_map(
+    checkpoint: Path, tmp_path: Path, virtual: bool
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    scene, output = _make_virtual(s2) if virtual else s2, tmp_path / 'map.tif'
+    trainer = {'callbacks': [_Change(s2)]}
+    with pytest.raises(RuntimeError, match=r's2\.tif to stay as it is'):
+        _map(checkpoint, scene, s1, output, trainer=trainer)
+    assert not output.exists()
+    _map(checkpoint, scene, s1, output, maps={'overwrite': True})
+    assert (_read(output) == _map_naively(checkpoint, s2, s1, 'cosine')).mean() > 0.999
+
+
+def test_files_beside_a_scene_may_come_meanwhile(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    output = tmp_path / 'map.tif'
+    with pytest.raises(SystemExit):
+        _map(checkpoint, s2, s1, output, trainer={'callbacks': [_Kill(9)]})
+    twin = shutil.copy(s2, tmp_path / 'twin.tif')
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(twin, 'r+') as raster:
+        raster.build_overviews([2])
+    Path(f'{twin}.ovr').rename(f'{s2}.ovr')
+    _map(checkpoint, s2, s1, output)
 
 
 def _command(checkpoint: Path, s2: Path, s1: Path, output: Path) -> list[str]:

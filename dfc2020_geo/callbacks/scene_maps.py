@@ -20,10 +20,10 @@ from ..maps import (
 )
 from ..records import hash_weights
 from ..scene_tiles import Run, SceneTiles
-from ..scenes import Scene
 from ..strips import Strip
 from ..tiling import Span
 from .scene_rows import RowWriter
+from .scene_sources import check_unchanged, describe_scene, list_files, list_sources
 
 
 class SceneMapWriter(Callback):
@@ -115,6 +115,7 @@ class SceneMapWriter(Callback):
             'weights': [weights, *members],
             'contract': module.contract,
             'tta': bool(module.hparams.get('tta')),
+            'precision': str(trainer.precision),
             'tiling': tiles.describe(),
             'versions': versions(),
         }
@@ -124,7 +125,7 @@ class SceneMapWriter(Callback):
                 Grid(scene.height, scene.width, scene.crs, scene.transform),
                 module.scheme,
                 self.layers,
-                settings | _describe_scene(scene),
+                settings | describe_scene(scene),
             )
             for i, scene in enumerate(tiles.scenes)
         ]
@@ -207,7 +208,8 @@ class SceneMapWriter(Callback):
             scenes = _tiles(trainer).scenes
             self.paths = []
             for parts, scene in zip(self.parts, scenes, strict=True):
-                taken = find_time(_sources(scene), {})
+                check_unchanged(scene, parts.settings['sources'])
+                taken = find_time(list_sources(scene), {})
                 tags = make_tags(parts.settings)
                 made = finish_map(parts, tags, taken, self.polygons)
                 self.paths += made
@@ -225,10 +227,7 @@ def _check_paths(paths: list[Path], tiles: SceneTiles) -> None:
             'the scenes, or map them one by one.'
         )
     sources = {
-        Path(file).resolve()
-        for scene in tiles.scenes
-        for layer in scene.layers
-        for file in (layer.file.path, *layer.file.parts)
+        Path(file).resolve() for scene in tiles.scenes for file in list_files(scene)
     }
     outputs = [output for path in paths for output in list_outputs(path)]
     if inputs := [path for path in outputs if path.resolve() in sources]:
@@ -257,20 +256,6 @@ def make_tags(settings: dict[str, Any]) -> dict[str, str]:
         'tiling': tiling,
         'tta': str(settings['tta']).lower(),
     }
-
-
-def _describe_scene(scene: Scene) -> dict[str, Any]:
-    """State what is read, so that rows of other images are never mixed with it."""
-    stats = [
-        (path, Path(path).stat() if Path(path).exists() else None)
-        for path in _sources(scene)
-    ]
-    files = [[path, s and s.st_size, s and s.st_mtime_ns] for path, s in stats]
-    return {'sources': files, 'notes': list(scene.notes)}
-
-
-def _sources(scene: Scene) -> list[str]:
-    return list(dict.fromkeys(layer.file.path for layer in scene.layers))
 
 
 def _tiles(trainer: Trainer) -> SceneTiles:

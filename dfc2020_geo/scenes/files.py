@@ -29,10 +29,11 @@ class RasterFacts:
     Attributes:
         path: What GDAL opens.
         grid: Its pixels on the ground; its CRS is None where it is not georeferenced.
-        dtype: Type of its values.
         descriptions: Description of each band that holds an image.
+        dtypes: Type of the values of each of these bands.
         nodata: Value that each of these bands declares as no data.
         masked: Whether it has a mask of its pixels without data.
+        masked_bands: Positions of the bands that have a mask of their own.
         alpha: Position of the band that is 0 where there are no data, if there is one.
         has_gcps: Whether it has ground control points in place of a transform.
         scaled: Whether it declares a scale or an offset of its values.
@@ -44,8 +45,8 @@ class RasterFacts:
 
     path: str
     grid: RasterGrid
-    dtype: str
     descriptions: tuple[str | None, ...]
+    dtypes: tuple[str, ...]
     nodata: tuple[float | None, ...]
     masked: bool
     alpha: int | None
@@ -55,6 +56,7 @@ class RasterFacts:
     block_rows: int = 1
     is_plain: bool = False
     is_tiled: bool = False
+    masked_bands: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -74,7 +76,7 @@ class RasterFacts:
         """
         num_blocks = -(-num_rows // self.block_rows) + 1
         rows = min(num_blocks * self.block_rows, self.grid.height)
-        return rows * self.grid.width * self.count * np.dtype(self.dtype).itemsize
+        return rows * self.grid.width * sum(np.dtype(t).itemsize for t in self.dtypes)
 
     def describe(self) -> str:
         """Say what is known of its bands, for messages."""
@@ -165,10 +167,14 @@ def _facts(path: str, raster: DatasetReader) -> RasterFacts:
         grid=RasterGrid(
             raster.crs or None, raster.transform, raster.height, raster.width
         ),
-        dtype=raster.dtypes[0],
         descriptions=raster.descriptions[:count],
+        dtypes=raster.dtypes[:count],
         nodata=raster.nodatavals[:count],
         masked=raster.mask_flag_enums[0] == [MaskFlags.per_dataset],
+        # GDAL says of such a band that none of its flags applies.
+        masked_bands=tuple(
+            i for i, flags in enumerate(raster.mask_flag_enums[:count], 1) if not flags
+        ),
         alpha=raster.count if alpha else None,
         has_gcps=bool(raster.gcps[0]),
         scaled=set(raster.scales) != {1.0} or set(raster.offsets) != {0.0},

@@ -78,18 +78,29 @@ class Layer:
                 f'{columns.stop} of the scene ({error.__cause__ or error}); fetch or '
                 'extract this file again.'
             ) from error
-        return is_whole and np.dtype(self.file.dtype).kind in 'iu'
+        return is_whole and self._is_whole_numbers
+
+    @cached_property
+    def _dtypes(self) -> tuple[str, ...]:
+        """The types of the bands, which differ in some virtual rasters."""
+        return tuple(self.file.dtypes[index - 1] for index in self.indexes)
+
+    @cached_property
+    def _is_whole_numbers(self) -> bool:
+        return all(np.dtype(dtype).kind in 'iu' for dtype in self._dtypes)
 
     @cached_property
     def _runs(self) -> tuple[tuple[slice, list[int]], ...]:
-        """Channels that follow each other, with their bands: one read each."""
-        runs: list[tuple[int, list[int]]] = []
-        for channel, index in zip(self.channels, self.indexes, strict=True):
-            if runs and channel == runs[-1][0] + len(runs[-1][1]):
-                runs[-1][1].append(index)
+        """Channels of one type that follow each other, with their bands: one read."""
+        runs: list[tuple[int, str, list[int]]] = []
+        for channel, index, dtype in zip(
+            self.channels, self.indexes, self._dtypes, strict=True
+        ):
+            if runs and runs[-1][:2] == (channel - len(runs[-1][2]), dtype):
+                runs[-1][2].append(index)
             else:
-                runs.append((channel, [index]))
-        return tuple((slice(c, c + len(bands)), bands) for c, bands in runs)
+                runs.append((channel, dtype, [index]))
+        return tuple((slice(c, c + len(bands)), bands) for c, _, bands in runs)
 
     def _read_plain(
         self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
@@ -114,9 +125,16 @@ class Layer:
             raster.read(bands, window=window, out=image[channels])
         if self.file.alpha:
             return self._hide(image, raster.read(self.file.alpha, window=window) == 0)
-        if self.file.masked:
-            return self._hide(image, raster.read_masks(1, window=window) == 0)
+        if self._masks:
+            masks = raster.read_masks(self._masks, window=window)
+            return self._hide(image, ~masks.all(axis=0))
         return True
+
+    @cached_property
+    def _masks(self) -> list[int]:
+        """Bands whose masks say where there are data."""
+        own = [index for index in self.indexes if index in self.file.masked_bands]
+        return [1] if self.file.masked else own
 
     def _hide(self, image: np.ndarray, hidden: np.ndarray) -> bool:
         """Hide some pixels; False if there are any."""

@@ -463,6 +463,46 @@ def test_a_vrt_of_bands(tmp_path: Path) -> None:
     assert scene.name == 'other'
 
 
+@pytest.mark.parametrize('bands', [['s2'], ['B03', 'B12'], ['B12'], ['B03']])
+def test_bands_of_a_vrt_may_differ_in_type(tmp_path: Path, bands: list[str]) -> None:
+    stored = noise(13, 40, 50)
+    real = stored[-1:].astype(np.float32)
+    real[0, 5:9, 10:30] = np.nan
+    with rasterio.MemoryFile(ext='.vrt') as memory:
+        copy(write(tmp_path / 'whole.tif', stored), memory.name, driver='VRT')
+        head, between, last = memory.read().decode().rpartition('<VRTRasterBand')
+    write(tmp_path / 'real.tif', real)
+    last = last.replace('UInt16', 'Float32').replace('whole.tif', 'real.tif')
+    last = last.replace('<SourceBand>13<', '<SourceBand>1<')
+    (tmp_path / 'mixed.vrt').write_text(head + between + last)
+    image, valid = read_all(open_scene(tmp_path / 'mixed.vrt', bands=bands))
+    expected = np.concatenate([stored[:-1].astype(np.float32), real])
+    chosen = S2 if bands == ['s2'] else bands
+    np.testing.assert_array_equal(image, expected[[S2.index(b) for b in chosen]])
+    assert np.array_equal(valid, np.isfinite(image).all(axis=0))
+
+
+def test_masks_of_single_bands_count(tmp_path: Path) -> None:
+    mask = np.full((1, 40, 50), 255, np.uint8)
+    mask[0, 5:9, 10:30] = 0
+    write(tmp_path / 'mask.tif', mask)
+    source = (
+        '<SimpleSource><SourceFilename relativeToVRT="1">mask.tif</SourceFilename>'
+        '<SourceBand>1</SourceBand></SimpleSource>'
+    )
+    element = f'<VRTRasterBand dataType="Byte">{source}</VRTRasterBand>'
+    with rasterio.MemoryFile(ext='.vrt') as memory:
+        copy(write_s2(tmp_path / 'whole.tif'), memory.name, driver='VRT')
+        head, end, rest = memory.read().decode().rpartition('</VRTRasterBand>')
+    masked = f'{head}<MaskBand>{element}</MaskBand>{end}{rest}'
+    (tmp_path / 'masked.vrt').write_text(masked)
+    for bands, expected in ((['s2'], mask[0] > 0), (['B12'], mask[0] > 0)):
+        image, valid = read_all(open_scene(tmp_path / 'masked.vrt', bands=bands))
+        assert np.array_equal(valid, expected)
+        assert np.array_equal(np.isfinite(image), [expected] * len(image))
+    assert read_all(open_scene(tmp_path / 'masked.vrt', bands=['B02']))[1].all()
+
+
 def test_compressed_blocks_have_room_until_the_next_rows(tmp_path: Path) -> None:
     blocks = {'tiled': True, 'blockxsize': 32, 'blockysize': 32}
     s2 = write_s2(tmp_path / 's2.tif', 200, 53, compress='deflate', **blocks)
