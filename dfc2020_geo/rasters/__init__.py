@@ -1,0 +1,39 @@
+"""Reading bands and writing class maps: the home of all that opens rasters."""
+
+from .reading import (
+    GDAL_ERRORS,
+    SIDECAR,
+    Grid,
+    fill_image,
+    open_raster,
+    read_bands,
+    read_grid,
+    read_stored,
+    require_bands,
+    require_real,
+)
+from .writing import (
+    describe_classes,
+    with_categories,
+    write_class_map,
+    write_image,
+    write_probabilities,
+)
+
+__all__ = [
+    'GDAL_ERRORS',
+    'SIDECAR',
+    'Grid',
+    'describe_classes',
+    'fill_image',
+    'open_raster',
+    'read_bands',
+    'read_grid',
+    'read_stored',
+    'require_bands',
+    'require_real',
+    'with_categories',
+    'write_class_map',
+    'write_image',
+    'write_probabilities',
+]

@@ -1,0 +1,166 @@
+"""Writing images, class maps and probabilities as GeoTIFFs."""
+
+import json
+import os
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+from rasterio import Affine
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetWriter, MemoryFile
+from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
+
+from ..atomic import replacing
+from ..classes import DFC2020_CLASSES, NODATA_CODE
+from .reading import SIDECAR, Grid, read_grid
+
+
+def write_image(
+    path: Path | str,
+    image: np.ndarray,
+    crs: str = 'EPSG:4326',
+    transform: Affine = Affine.identity(),  # noqa: B008 (immutable)
+) -> None:
+    """Write bands as an uncompressed GeoTIFF of their own type, without nodata.
+
+    Args:
+        path: File to write; its folder must exist.
+        image: Array of shape ``(bands, H, W)``.
+        crs: Coordinate reference system.
+        transform: From pixels to coordinates; the identity, as in DFC2020, if the
+            georeferencing is stripped.
+    """
+    count, height, width = image.shape
+    with (
+        _quiet(),
+        rasterio.open(
+            path,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=image.dtype,
+            crs=crs,
+            transform=transform,
+        ) as raster,
+    ):
+        raster.write(image)
+
+
+def write_class_map(
+    path: Path | str, codes: np.ndarray, like: Path | str | Grid
+) -> None:
+    """Write a GeoTIFF of DFC2020 codes that opens with its colours and class names.
+
+    The palette is in the file, the class names are its ``classes`` tag (JSON, name by
+    code) and, in the ``.aux.xml`` beside it, the category names that GDAL and QGIS
+    show. A file appears under its name only when it is complete.
+
+    Args:
+        path: File to write; its folder must exist.
+        codes: DFC2020 codes of shape ``(H, W)``, uint8, 0 without data.
+        like: Raster of the same size, or its grid, whose CRS and transform the map
+            takes.
+    """
+    profile = _profile(codes[None], like) | {'nodata': NODATA_CODE}
+    with MemoryFile() as memory:
+        with _quiet(), memory.open(**profile) as raster:
+            raster.write(codes, 1)
+            describe_classes(raster)
+        _copy_atomically(with_categories(memory.name), path)
+
+
+def describe_classes(raster: DatasetWriter) -> None:
+    """Put the palette and the class names into a raster of DFC2020 codes.
+
+    Args:
+        raster: Raster of one band, open for writing.
+    """
+    names = {code: c.name for code, c in DFC2020_CLASSES.items()}
+    raster.write_colormap(1, {code: c.color for code, c in DFC2020_CLASSES.items()})
+    raster.update_tags(classes=json.dumps(names))
+
+
+def write_probabilities(
+    path: Path | str,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    like: Path | str | Grid,
+) -> None:
+    """Write class probabilities as a GeoTIFF with one named band per class.
+
+    Args:
+        path: File to write; its folder must exist.
+        probabilities: Array of shape ``(num_classes, H, W)``, float, NaN without data.
+        labels: Name of each class.
+        like: Raster of the same size, or its grid, whose CRS and transform the file
+            takes.
+    """
+    profile = _profile(probabilities.astype(np.float32), like) | {'nodata': np.nan}
+    with MemoryFile() as memory:
+        with _quiet(), memory.open(**profile) as raster:
+            raster.write(probabilities.astype(np.float32))
+            raster.descriptions = tuple(labels)
+        _copy_atomically(memory.name, path)
+
+
+def _profile(image: np.ndarray, like: Path | str | Grid) -> dict[str, object]:
+    grid = like if isinstance(like, Grid) else read_grid(like)
+    if grid.shape != image.shape[1:]:
+        raise RuntimeError(
+            f'Expected a map of {grid.shape} pixels like {like}, got {image.shape[1:]}.'
+        )
+    count, height, width = image.shape
+    return {
+        'driver': 'GTiff',
+        'count': count,
+        'height': height,
+        'width': width,
+        'dtype': image.dtype,
+        'crs': grid.crs,
+        'transform': grid.transform,
+        'compress': 'deflate',
+    }
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        yield
+
+
+def with_categories(source: str) -> str:
+    """Describe a class map as a VRT that adds category names, which rasterio cannot.
+
+    Args:
+        source: Name of a raster that :func:`describe_classes` has described.
+
+    Returns:
+        The text of the VRT, which GDAL takes for a file name.
+    """
+    with MemoryFile(ext='.vrt') as memory:
+        copy(source, memory.name, driver='VRT')
+        text = memory.read().decode()
+    categories = (DFC2020_CLASSES.get(i) for i in range(max(DFC2020_CLASSES) + 1))
+    items = ''.join(
+        f'<Category>{escape(c.name if c else "")}</Category>' for c in categories
+    )
+    names_xml = f'<CategoryNames>{items}</CategoryNames>'
+    return text.replace('<ColorTable>', f'{names_xml}<ColorTable>', 1)
+
+
+def _copy_atomically(source: str, path: Path | str) -> None:
+    """Copy a raster with its sidecar; a killed process leaves no half file."""
+    with replacing(path) as unfinished:
+        with _quiet():
+            copy(source, unfinished, driver='GTiff', compress='deflate')
+        sidecar = Path(f'{unfinished}{SIDECAR}')
+        if sidecar.exists():
+            os.replace(sidecar, f'{path}{SIDECAR}')
