@@ -1,11 +1,9 @@
 """Batches by threads; a small set in memory stands for files."""
 
-import copy
 import ctypes
 import gc
 import multiprocessing
 import os
-import pickle
 import re
 import signal
 import subprocess
@@ -29,7 +27,6 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
 from dfc2020_geo.loading import threads as threads_module
-from dfc2020_geo.loading.buffers import ReusedMemory
 from dfc2020_geo.resuming import Workers
 from dfc2020_geo.sampling import ResumableLoader
 from dfc2020_geo.tasks import LandCoverSegmentation
@@ -185,32 +182,6 @@ def test_memory_is_used_again(num_workers: int) -> None:
     places = [batch['s2'].data_ptr() for batch in loader]
     assert len(places) == 50
     assert len(set(places)) <= 2 * num_workers + 2
-
-
-def test_memory_of_before_is_let_go() -> None:
-    memory, kept = ReusedMemory(3), []
-    for _ in range(20):
-        kept.append(memory.take('s2', (2, 3), np.dtype(np.uint16)))
-    assert len({tensor.data_ptr() for tensor in kept}) == 20
-    assert len(memory._blocks['s2']) == 3
-
-
-def test_copies_have_memory_of_their_own() -> None:
-    memory = ReusedMemory(1)
-    shape, dtype = (2, 3), np.dtype(np.float32)
-    before = memory.take('s1', shape, dtype).data_ptr()
-    for other in (copy.deepcopy(memory), pickle.loads(pickle.dumps(memory))):
-        assert other.take('s1', shape, dtype).data_ptr() != before
-    assert memory.take('s1', shape, dtype).data_ptr() == before
-
-
-@pytest.mark.parametrize('shape', [(1,), (3, 5, 7), (2, 300, 300), (0, 4)])
-def test_memory_begins_a_little_after_a_page(shape: tuple[int, ...]) -> None:
-    for _ in range(3):
-        tensor = ReusedMemory(2).take('s1', shape, np.dtype(np.float32))
-        assert tensor.shape == shape
-        assert tensor.dtype == torch.float32
-        assert not tensor.numel() or tensor.data_ptr() % 4096 == 64
 
 
 def test_loading_stays_a_few_batches_ahead() -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from queue import SimpleQueue
 
+from ..buffers import PinnedMemory, ReusedMemory
 from ..sampling import ResumableLoader
-from .buffers import PinnedMemory, ReusedMemory
 from .collating import Batch, require_stored
 from .filling import BatchReader
 

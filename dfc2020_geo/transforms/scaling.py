@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..bands import VALUE_RANGE, Band, NaN, Sensor, select_bands
+from ..buffers import ReusedMemory
 from ..scaling import scale_range_
 from .samples import SampleOperation
 
@@ -59,6 +60,8 @@ class ScaleBands(SampleOperation):
             sensor: VALUE_RANGE[sensor][0] if nan == 'lowest' else 0.0
             for sensor in self.counts
         }
+        # Beside the batch at hand, the one before it is often still held.
+        self._memory = ReusedMemory(2)
 
     def apply_transform(
         self,
@@ -95,7 +98,7 @@ class ScaleBands(SampleOperation):
         ((batch, *size),) = sizes
         dtype = reduce(torch.promote_types, (x.dtype for x in parts), torch.float32)
         shape = (batch, self.counts.total(), *size)
-        image = torch.empty(shape, dtype=dtype, device=parts[0].device)
+        image = self._memory.empty(shape, dtype, parts[0].device)
         places = self._split(image, 1)
         for sensor, place, part in zip(self.counts, places, parts, strict=True):
             self._fill(place, part, sensor)

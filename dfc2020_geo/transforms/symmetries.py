@@ -6,6 +6,8 @@ import torch
 from kornia.augmentation import GeometricAugmentationBase2D
 from torch import Tensor
 
+from ..buffers import ReusedMemory
+
 
 class RandomD4(GeometricAugmentationBase2D):
     """Flip and quarter-turn each image at random, exactly, together with its mask.
@@ -19,6 +21,8 @@ class RandomD4(GeometricAugmentationBase2D):
     def __init__(self) -> None:
         """Initialize a new RandomD4 instance."""
         super().__init__(p=1, keepdim=True)
+        # Beside the batch at hand, the one before it is often still held.
+        self._memory = ReusedMemory(2)
 
     def generate_parameters(self, batch_shape: tuple[int, ...]) -> dict[str, Tensor]:
         """Draw whether each image is transposed, and flipped along either axis."""
@@ -35,15 +39,15 @@ class RandomD4(GeometricAugmentationBase2D):
         transform: Tensor | None = None,
     ) -> Tensor:
         """Apply the drawn symmetries to images of shape ``(B, C, H, W)``."""
-        output = torch.empty_like(input)
-        on_processor = input.device.type == 'cpu'
-        for source, target, symmetry in zip(
-            input, output, params['symmetry'].tolist(), strict=True
-        ):
-            # A processor's cache holds a plane; elsewhere fewer operations count.
-            pairs = zip(source, target, strict=True)
-            for planes, place in pairs if on_processor else [(source, target)]:
-                _apply_symmetry(planes, place, *symmetry)
+        # Images and masks are of different sizes, so each has blocks of its own.
+        kind = f'{input.shape[1]} {input.dtype}'
+        output = self._memory.empty(input.shape, input.dtype, input.device, kind)
+        # A processor's cache holds a plane; elsewhere fewer operations count.
+        apart = range(input.shape[1]) if input.device.type == 'cpu' else [slice(None)]
+        for index, symmetry in enumerate(params['symmetry'].tolist()):
+            source, target = input[index], output[index]
+            for planes in apart:
+                _apply_symmetry(source[planes], target[planes], *symmetry)
         return output
 
     def compute_transformation(

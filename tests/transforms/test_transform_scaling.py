@@ -114,6 +114,22 @@ def test_joining_changes_nothing_and_shares_nothing() -> None:
     assert (s1 == 1).all()
 
 
+def test_joined_images_that_are_kept_never_change() -> None:
+    scaling = ScaleBands(['B02', 'VV'])
+    kept = [
+        scaling.join([torch.full((2, 1, 3, 3), 100 * n), torch.zeros(2, 1, 3, 3)])[1:]
+        for n in range(9)
+    ]
+    assert [float(x[0, 0, 0, 0]) for x in kept] == [
+        np.float32(n) / 100 for n in range(9)
+    ]
+
+
+def test_memory_of_joined_images_is_used_again() -> None:
+    scaling, parts = ScaleBands(['B02']), [torch.ones(2, 1, 3, 3)]
+    assert len({scaling.join(parts).data_ptr() for _ in range(9)}) == 1
+
+
 @pytest.mark.parametrize(
     'shapes',
     [

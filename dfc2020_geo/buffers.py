@@ -3,6 +3,7 @@
 The system clears fresh memory page by page, which takes longer than reading into it.
 """
 
+import math
 import weakref
 from collections import deque
 from typing import Any, Protocol
@@ -49,6 +50,24 @@ class ReusedMemory:
             shape: Shape of the tensor.
             dtype: Its type.
         """
+        return self._lend(name, shape, _torch_type(dtype))
+
+    def empty(
+        self, shape: Shape, dtype: torch.dtype, device: torch.device, name: str = ''
+    ) -> Tensor:
+        """Return a tensor whose content is undefined, on any device.
+
+        Args:
+            shape: Shape of the tensor.
+            dtype: Its type.
+            device: Where it is; blocks are of a processor, others have their own.
+            name: As of :meth:`take`.
+        """
+        if device.type == 'cpu':
+            return self._lend(name, shape, dtype)
+        return torch.empty(shape, dtype=dtype, device=device)
+
+    def _lend(self, name: str, shape: Shape, dtype: torch.dtype) -> Tensor:
         size = _size(shape, dtype)
         blocks = self._blocks.setdefault(name, deque(maxlen=self._num_blocks))
         block = _take_free(blocks, size) or _Block(size)
@@ -85,12 +104,12 @@ class _Block:
     def is_free(self) -> bool:
         return self._loan is None or self._loan() is None
 
-    def lend(self, shape: Shape, dtype: np.dtype) -> Tensor:
+    def lend(self, shape: Shape, dtype: torch.dtype) -> Tensor:
         # The tensor, and all that is made of it, holds this array. Views of the array
         # itself would not, so it is given to nobody else.
-        array = self._bytes.numpy()[: _size(shape, dtype)].view(dtype).reshape(shape)
+        array = self._bytes.numpy()[: _size(shape, dtype)]
         self._loan = weakref.ref(array)
-        return torch.from_numpy(array)
+        return torch.from_numpy(array).view(dtype).view(shape)
 
 
 class PinnedMemory:
@@ -107,8 +126,8 @@ class PinnedMemory:
             shape: Shape of the tensor.
             dtype: Its type.
         """
-        size = _size(shape, dtype)
-        kind = torch.from_numpy(np.empty(0, dtype)).dtype
+        kind = _torch_type(dtype)
+        size = _size(shape, kind)
         pinned = torch.empty(size + _PAGE, dtype=torch.uint8, pin_memory=True)
         return _align(pinned)[:size].view(kind).view(shape)
 
@@ -118,5 +137,9 @@ def _align(memory: Tensor) -> Tensor:
     return memory[(_OFFSET - memory.data_ptr()) % _PAGE :]
 
 
-def _size(shape: Shape, dtype: np.dtype) -> int:
-    return int(np.prod(shape)) * dtype.itemsize
+def _torch_type(dtype: np.dtype) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype
+
+
+def _size(shape: Shape, dtype: torch.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize
