@@ -31,6 +31,9 @@ endif
 # Found when a recipe asks for it, and once.
 python = $(eval CHOSEN := $$(CHOSEN))$(or $(CHOSEN),$(error $(MISSING)))
 
+# A process of tests takes 1 to 2 GB, and few tests are left for a fifth one to shorten.
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install demo test test-fast lint bench python clean FORCE
@@ -44,10 +47,10 @@ demo: install ## train, score and map on demo data; results go to demo/
 	$(BIN)/dfc2020-geo demo
 
 test: install ## run all tests
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: install ## run the tests that take seconds
-	$(BIN)/python -m pytest -q -m 'not slow' $(PYTEST_ARGS)
+	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 lint: install ## check style, types and imports
 	$(BIN)/python -m ruff check .

@@ -1,12 +1,41 @@
 """Fixtures that several test modules share."""
 
+import os
+import socket
 import tarfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 DATA = Path(__file__).parent / 'data'
+
+#: Which of the processes this is that pytest-xdist runs tests in, and of how many.
+PROCESS = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+NUM_PROCESSES = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+
+if NUM_PROCESSES > 1:
+    # More threads than cores wait for each other.
+    threads = max(1, (os.cpu_count() or 1) // NUM_PROCESSES)
+    os.environ.setdefault('OMP_NUM_THREADS', str(threads))
+
+#: Ports that systems give to nobody who has not named them; others for each process.
+_PORTS = count(20_000 + 3_000 * PROCESS)
+
+
+def pytest_runtest_setup() -> None:
+    """Let groups of training processes meet where those of no other test do."""
+    os.environ['MASTER_PORT'] = str(next(filter(_is_free, _PORTS)))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as here:
+        try:
+            here.bind(('127.0.0.1', port))
+        except OSError:
+            return False
+    return True
 
 
 @pytest.fixture(scope='session', autouse=True)
