@@ -89,10 +89,15 @@ class _Watched(Tree):
         return all(0 < change < self._begin - _SETTLED for change in changes)
 
 
-def _state(path: Path | str) -> State:
-    """Tell whether a folder or file is what it was: its times, number and size."""
+def _state(path: Path | str, folder: int | None = None) -> State:
+    """Tell whether a folder or file is what it was: its times, number and size.
+
+    Args:
+        path: Its path, from an open folder if that is given.
+        folder: Number of the folder.
+    """
     try:
-        status = os.stat(path)
+        status = os.stat(path, dir_fd=folder)
     except OSError:
         return ABSENT
     # The second time changes even where a program sets the first one back.
@@ -112,11 +117,18 @@ def _place(tree: Tree, key: str) -> Path | None:
 def _load(path: Path, root: Path, key: str) -> Found | None:
     """Read an index; None if there is none, or none of the tree as it is."""
     try:
-        content = path.read_bytes() if path.is_file() else b''
-        start = f'{root}/'
-        return unpack_index(content, root, key, lambda name: _state(start + name))
-    except (OSError, ValueError, MemoryError):
+        with open(path, 'rb', buffering=0) as file:
+            content = file.readall()
+        # From here on, the system has a shorter way to each folder of the tree.
+        start = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
         return None
+    try:
+        return unpack_index(content, root, key, lambda name: _state(name or '.', start))
+    except (ValueError, MemoryError):
+        return None
+    finally:
+        os.close(start)
 
 
 def _save(path: Path, key: str, found: Found, watched: _Watched) -> None:

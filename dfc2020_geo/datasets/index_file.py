@@ -113,7 +113,10 @@ def _write_group(group: Group) -> Iterable[str]:
 
 
 def _read_groups(fields: list[str]) -> Iterable[Group]:
-    for prefix, scene, *ends in zip(*[iter(fields)] * 8, strict=True):
-        pairs = zip(ends[::2], ends[1::2], strict=True)
-        s2, s1, label = (Ends(*pair) if pair[1] else None for pair in pairs)
-        yield Group(prefix, scene, s2, s1, label)
+    prefixes, scenes, *ends = (fields[column::8] for column in range(8))
+    kinds = [map(_read_ends, *pair) for pair in zip(*[iter(ends)] * 2, strict=True)]
+    return map(Group, prefixes, scenes, *kinds)
+
+
+def _read_ends(start: str, extension: str) -> Ends | None:
+    return Ends(start, extension) if extension else None

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ _ROW = np.dtype(
     ]
 )
 
+#: Rows of a shard, and sizes and checksums of all their bands.
+type Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 def merge(
     jobs: Sequence[Job], out: Path, settings: dict[str, Any], lists: dict[str, Stored]
@@ -40,20 +43,19 @@ def merge(
         RuntimeError: If a shard is not there.
     """
     kinds: dict[Kind, int] = {}
-    shards, paths, rows, sizes, sums = [], [], [], [], []
+    shards, homes, names, parts = [], [], [], []
     for job, record in _records(jobs):
         shards.append(record.stored)
-        paths += [os.fsencode(file.path).rpartition(b'/') for file in job.files]
-        rows += [_row(job, row, kinds) for row in record.rows]
-        sizes += [np.array(row.sizes, np.uint32) for row in record.rows]
-        sums += [np.array(row.sums, np.uint64) for row in record.rows]
-    order = sorted(range(len(paths)), key=lambda i: (paths[i][0], paths[i][2]))
-    table = _table(
-        order, [path[2] for path in paths], np.array(rows, _ROW), sizes, sums
-    )
+        parts.append(_columns(job, record, kinds))
+        for file in job.files:
+            home, _, name = os.fsencode(file.path).rpartition(b'/')
+            homes.append(home)
+            names.append(name)
+    order = np.lexsort((names, homes))
+    table = _table(order, np.array(names), [*zip(*parts, strict=True)])
     with replacing(out / INDEX) as unfinished:
         index = table.write(unfinished)
-    folders = _folders(table, [paths[i][0] for i in order])
+    folders = _folders(table, [homes[i] for i in order])
     Manifest(
         **settings,
         kinds=list(kinds),
@@ -75,28 +77,39 @@ def _records(jobs: Iterable[Job]) -> Iterator[tuple[Job, ShardRecord]]:
         yield job, record
 
 
+def _columns(job: Job, record: ShardRecord, kinds: dict[Kind, int]) -> Columns:
+    rows = [_row(job, row, kinds) for row in record.rows]
+    sizes = chain.from_iterable(row.sizes for row in record.rows)
+    sums = chain.from_iterable(row.sums for row in record.rows)
+    return (
+        np.array(rows, _ROW),
+        np.fromiter(sizes, np.uint32),
+        np.fromiter(sums, np.uint64),
+    )
+
+
 def _row(job: Job, row: Row, kinds: dict[Kind, int]) -> tuple[Any, ...]:
     kind = kinds.setdefault(row.kind, len(kinds))
     return kind, job.number, row.start, len(row.sizes), row.transform
 
 
 def _table(
-    order: list[int],
-    names: list[bytes],
-    rows: np.ndarray,
-    sizes: list[np.ndarray],
-    sums: list[np.ndarray],
+    order: np.ndarray, names: np.ndarray, parts: Sequence[Sequence[np.ndarray]]
 ) -> Table:
-    rows = rows[order]
-    width = max(map(len, names))
-    padded = b''.join(names[i].ljust(width, b'\0') for i in order)
+    """Put the columns of all shards together, their rows in an order."""
+    rows, sizes, sums = map(np.concatenate, parts)
+    counts = rows['count'].astype(np.int64)
+    before = np.cumsum(counts) - counts
+    counts, rows, names = counts[order], rows[order], names[order]
+    first = np.cumsum(counts) - counts
+    bands = np.repeat(before[order] - first, counts) + np.arange(counts.sum())
     return Table(
         {
-            'name': np.frombuffer(padded, np.uint8).reshape(len(names), width),
+            'name': names.view(np.uint8).reshape(len(names), names.itemsize),
             **{name: rows[name] for name in ('kind', 'shard', 'start', 'transform')},
-            'first': np.cumsum(rows['count']) - rows['count'],
-            'size': np.concatenate([sizes[i] for i in order]),
-            'sum': np.concatenate([sums[i] for i in order]),
+            'first': first.astype(np.uint64),
+            'size': sizes[bands],
+            'sum': sums[bands],
         }
     )
 
