@@ -220,7 +220,9 @@ def draw(rows: list[Row], path: Path) -> None:
     marks = [(r.wanted, i) for i, r in enumerate(rows) if r.wanted is not None]
     axes.scatter(*zip(*marks, strict=True), marker='|', s=90, color='black', zorder=2)
     axes.set_yticks(places, names, fontsize=7)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
+    axes.axvline(1, color='gray', linewidth=0.8)
     axes.set(
         xscale='log',
         xlabel='times faster (step: times longer); black: wanted; orange: not reached',

@@ -168,7 +168,7 @@ def main() -> None:
     """Run the benchmark, in a process for each malloc."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--patches', type=int, default=64)
-    parser.add_argument('--samples', type=int, default=1024)
+    parser.add_argument('--samples', type=int, default=512)
     parser.add_argument('--batch_size', type=int, default=32)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--sets', nargs='+', default=[*TREES, *PACKS])

@@ -2,7 +2,7 @@
 
 Trees in SEN12MS's layout are made of a few small files that are linked under many
 names: what grows is the number of patches, not their pixels. Each task runs in a
-process of its own, and its memory is what it took above its imports. Prints a table and
+process of its own, and its memory is the most that it had above its imports. Prints a table and
 draws it; what is linear is a line of slope 1:
 
     python scripts/benchmark_growth.py --patches 1000 10000 100000 --plot growth.png
@@ -14,8 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,12 @@ KINDS = {'s2': (13, np.uint16), 's1': (2, np.float32), 'lc': (4, np.uint8)}
 
 
 def write_tree(root: Path, num_patches: int) -> None:
-    """Link small patches under the names of SEN12MS; the first scene is held out."""
+    """Link small patches under the names of SEN12MS; ten more are held out."""
     root.mkdir()
     generator = np.random.default_rng(0)
+    starts = [0, *range(10, num_patches + 10, IN_A_SCENE), num_patches + 10]
     for kind, (count, dtype) in KINDS.items():
-        for start in range(0, num_patches, IN_A_SCENE):
-            scene = start // IN_A_SCENE + 1
+        for scene, (start, stop) in enumerate(pairwise(starts), 1):
             folder = root / SEASON / f'{kind}_{scene}'
             folder.mkdir(parents=True)
             # A file of its own for each scene, as a file takes 65 000 links at most.
@@ -45,7 +47,7 @@ def write_tree(root: Path, num_patches: int) -> None:
             write_image(
                 first, generator.integers(1, 11, (count, SIDE, SIDE)).astype(dtype)
             )
-            for i in range(start + 1, min(start + IN_A_SCENE, num_patches)):
+            for i in range(start + 1, stop):
                 os.link(first, folder / f'{SEASON}_{kind}_{scene}_p{i}.tif')
     (root / 'SEN12MS_holdOutScenes.txt').write_text(f'{SEASON}/s1_1\n')
 
@@ -87,11 +89,33 @@ TASKS: dict[str, tuple[Callable[[Path], int], str]] = {
 }
 
 
-def peak_memory() -> float:
-    """Return the most memory that this process has had, in MiB (Linux)."""
+def own_memory() -> float:
+    """Return the memory that belongs to this process alone, in MiB (Linux).
+
+    Files that are mapped are not counted: the system keeps them while nothing else
+    needs the memory.
+    """
     status = Path('/proc/self/status').read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith('VmHWM'))
+    (line,) = (line for line in status.splitlines() if line.startswith('RssAnon'))
     return int(line.split()[1]) / 1024
+
+
+class PeakMemory(threading.Thread):
+    """Looks at the memory of this process 50 times a second, and keeps the most."""
+
+    def __init__(self) -> None:
+        """Initialize a new PeakMemory instance."""
+        super().__init__(daemon=True)
+        self.base, self.most = own_memory(), 0.0
+        self.has_ended = threading.Event()
+
+    def run(self) -> None:
+        """Look until the task has ended, and once more."""
+        while True:
+            has_ended = self.has_ended.wait(0.02)
+            self.most = max(self.most, own_memory() - self.base)
+            if has_ended:
+                return
 
 
 def run(task: str, root: Path) -> dict[str, float]:
@@ -99,10 +123,13 @@ def run(task: str, root: Path) -> dict[str, float]:
     do, suffix = TASKS[task]
     import dfc2020_geo.datamodules  # noqa: F401 (not counted)
 
-    base, start = peak_memory(), time.perf_counter()
+    memory, start = PeakMemory(), time.perf_counter()
+    memory.start()
     do(Path(f'{root}{suffix}'))
     seconds = time.perf_counter() - start
-    return {'seconds': seconds, 'mebibytes': peak_memory() - base}
+    memory.has_ended.set()
+    memory.join()
+    return {'seconds': seconds, 'mebibytes': memory.most}
 
 
 def measure(num_patches: int, folder: Path) -> list[dict[str, Any]]:
@@ -133,7 +160,7 @@ def measure(num_patches: int, folder: Path) -> list[dict[str, Any]]:
 
 def draw(figures: list[dict[str, Any]], path: Path) -> None:
     """Draw time and memory against the number of patches."""
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout='constrained')
     for panel, key, label in zip(
         panels, ('seconds', 'mebibytes'), ('seconds', 'MiB above imports'), strict=True
     ):
@@ -147,7 +174,7 @@ def draw(figures: list[dict[str, Any]], path: Path) -> None:
             )
         panel.set(xscale='log', yscale='log', xlabel='patches', ylabel=label)
         panel.grid(alpha=0.3)
-    panels[0].legend()
+    panels[1].legend(loc='center left', bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=120)
 
 

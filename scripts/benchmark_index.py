@@ -147,7 +147,7 @@ def check(*found: list[Any]) -> None:
 def main() -> None:
     """Measure trees of each size and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('--patches', type=int, nargs='+', default=[20_000])
+    parser.add_argument('--patches', type=int, nargs='+', default=[20_000, 180_662])
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--json', type=Path, help='also write the figures there')
     chosen = parser.parse_args()
