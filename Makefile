@@ -60,7 +60,7 @@ lint: install ## check style, types and imports
 	$(BIN)/hadolint docker/Dockerfile
 	$(BIN)/shellcheck .ci/run scripts/*.sh
 
-bench: install ## time loading and training beside the baseline and others (minutes)
+bench: install ## time loading and training beside the baseline and others (half an hour)
 	$(BIN)/python scripts/benchmark.py --json bench.json --plot bench.png $(BENCH_ARGS)
 
 python: ## say which Python .venv is made with
