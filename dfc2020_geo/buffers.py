@@ -53,19 +53,21 @@ class ReusedMemory:
         return self._lend(name, shape, _torch_type(dtype))
 
     def empty(
-        self, shape: Shape, dtype: torch.dtype, device: torch.device, name: str = ''
+        self, shape: Shape, dtype: torch.dtype, source: Tensor, name: str = ''
     ) -> Tensor:
-        """Return a tensor whose content is undefined, on any device.
+        """Return a tensor whose content is undefined, for what is made of another.
 
         Args:
             shape: Shape of the tensor.
             dtype: Its type.
-            device: Where it is; blocks are of a processor, others have their own.
+            source: A tensor of the same device. Blocks are of a processor; they are not
+                used for operations that are noted down instead of done, as by
+                torch.compile, torch.export and torch.func.
             name: As of :meth:`take`.
         """
-        if device.type == 'cpu':
+        if source.device.type == 'cpu' and _has_memory(source):
             return self._lend(name, shape, dtype)
-        return torch.empty(shape, dtype=dtype, device=device)
+        return torch.empty(shape, dtype=dtype, device=source.device)
 
     def _lend(self, name: str, shape: Shape, dtype: torch.dtype) -> Tensor:
         size = _size(shape, dtype)
@@ -74,6 +76,17 @@ class ReusedMemory:
         loan = block.lend(shape, dtype)
         blocks.append(block)
         return loan
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """Tell whether a tensor is there, and does not stand for one of later."""
+    if torch.compiler.is_compiling() or type(tensor) is not Tensor:
+        return False
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _take_free(blocks: 'deque[_Block]', size: int) -> '_Block | None':
@@ -98,7 +111,7 @@ class _Block:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._bytes = _align(torch.empty(size + _PAGE, dtype=torch.uint8))
+        self._bytes = _align(_empty_bytes(size + _PAGE))
         self._loan: weakref.ref[np.ndarray] | None = None
 
     def is_free(self) -> bool:
@@ -128,8 +141,13 @@ class PinnedMemory:
         """
         kind = _torch_type(dtype)
         size = _size(shape, kind)
-        pinned = torch.empty(size + _PAGE, dtype=torch.uint8, pin_memory=True)
+        pinned = _empty_bytes(size + _PAGE, pin_memory=True)
         return _align(pinned)[:size].view(kind).view(shape)
+
+
+def _empty_bytes(size: int, pin_memory: bool = False) -> Tensor:
+    # Programs may set another device for tensors of which none is said.
+    return torch.empty(size, dtype=torch.uint8, device='cpu', pin_memory=pin_memory)
 
 
 def _align(memory: Tensor) -> Tensor:

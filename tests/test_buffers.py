@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from dfc2020_geo.buffers import ReusedMemory
 
@@ -37,17 +38,47 @@ def test_memory_begins_a_little_after_a_page(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float64, torch.bool])
 def test_memory_has_any_type(dtype: torch.dtype) -> None:
     memory, shape = ReusedMemory(2), (3, 4)
-    first = memory.empty(shape, dtype, torch.device('cpu')).fill_(1)
+    source = torch.zeros(1)
+    first = memory.empty(shape, dtype, source).fill_(1)
     assert (first.shape, first.dtype) == (shape, dtype)
     assert first.sum() == 12
     place = first.data_ptr()
-    assert memory.empty(shape, dtype, torch.device('cpu')).data_ptr() != place
+    assert memory.empty(shape, dtype, source).data_ptr() != place
     del first
-    places = {memory.empty(shape, dtype, torch.device('cpu')).data_ptr()}
+    places = {memory.empty(shape, dtype, source).data_ptr()}
     assert places == {place}
 
 
 def test_other_devices_have_memory_of_their_own() -> None:
-    memory, device = ReusedMemory(1), torch.device('meta')
-    assert memory.empty((2, 3), torch.float32, device).device == device
+    memory, source = ReusedMemory(1), torch.zeros(1, device='meta')
+    assert memory.empty((2, 3), torch.float32, source).device == source.device
     assert not memory._blocks
+
+
+@pytest.mark.parametrize('is_warm', [True, False])
+def test_what_only_stands_for_a_tensor_is_lent_nothing(is_warm: bool) -> None:
+    memory, shape = ReusedMemory(1), (2, 3)
+    if is_warm:
+        memory.empty(shape, torch.float32, torch.zeros(1))
+    with FakeTensorMode():
+        lent = memory.empty(shape, torch.float32, torch.empty(1))
+    assert isinstance(lent, FakeTensor)
+    assert len(memory._blocks) == is_warm
+
+
+def test_memory_is_of_a_processor_whatever_the_default_device_is() -> None:
+    with torch.device('meta'):
+        taken = ReusedMemory(1).take('s1', (2, 3), np.dtype(np.float32))
+    assert taken.device.type == 'cpu'
+
+
+def test_memory_taken_for_inference_may_be_trained_on_later() -> None:
+    memory, shape, source = ReusedMemory(1), (2, 3), torch.zeros(1)
+    with torch.inference_mode():
+        place = memory.empty(shape, torch.float32, source).data_ptr()
+    image = memory.empty(shape, torch.float32, source).fill_(2)
+    assert image.data_ptr() == place
+    weight = torch.ones(shape, requires_grad=True)
+    (weight * image).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [[2, 2, 2]] * 2

@@ -110,7 +110,11 @@ def _place(tree: Tree, key: str) -> Path | None:
     folder = cache_folder()
     if folder is None or not isinstance(tree, FolderTree):
         return None
-    whole = f'{os.path.realpath(tree.root)}\n{key}'.encode('utf-8', 'surrogatepass')
+    try:
+        place = os.path.realpath(tree.root)
+    except OSError:  # where this process is has been removed
+        return None
+    whole = f'{place}\n{key}'.encode('utf-8', 'surrogatepass')
     return folder / 'indexes' / hashlib.sha256(whole).hexdigest()[:32]
 
 
@@ -125,7 +129,7 @@ def _load(path: Path, root: Path, key: str) -> Found | None:
         return None
     try:
         return unpack_index(content, root, key, lambda name: _state(name or '.', start))
-    except (ValueError, MemoryError):
+    except (ValueError, MemoryError, OverflowError):  # the last: years from 2262 on
         return None
     finally:
         os.close(start)

@@ -101,9 +101,10 @@ def _verify(root: str) -> None:
         rest = f'\n  and {more} more' if more > 0 else ''
         raise RuntimeError(f'{len(found)} parts of {root} are damaged:\n{told}{rest}')
     manifest = pack.manifest
+    shards = f'{n} shards' if (n := len(manifest.shards)) > 1 else 'one shard'
     print(
-        f'{root} is as it was packed: {manifest.source["files"]} files in '
-        f'{len(manifest.shards)} shards, {manifest.num_bytes / 1e6:,.1f} MB.'
+        f'{root} is as it was packed: {manifest.source["files"]} files in {shards}, '
+        f'{manifest.num_bytes / 1e6:,.1f} MB.'
     )
 
 

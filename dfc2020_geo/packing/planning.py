@@ -10,7 +10,15 @@ from typing import Any
 import xxhash
 
 from ..packs.manifest import INDEX, MANIFEST, SHARDS, UNFINISHED
-from .source import SourceFile, describe, digest_files, require_text, walk
+from .source import (
+    BESIDE,
+    SourceFile,
+    describe,
+    digest_files,
+    join_beside,
+    require_text,
+    walk,
+)
 
 _RASTERS = ('.tif', '.tiff')
 #: Lists of splits, without which a data set cannot be divided.
@@ -83,7 +91,7 @@ def plan_pack(root: Path, out: Path, name: str, shard_size: int) -> Plan:
             no text.
     """
     _require_apart(root, out)
-    rasters, lists, closed, others = [], [], [], 0
+    rasters, lists, beside, closed, others = [], [], [], [], 0
     for path, entry in walk(root):
         require_text(root, path)
         if entry.is_dir():
@@ -94,12 +102,14 @@ def plan_pack(root: Path, out: Path, name: str, shard_size: int) -> Plan:
             lists.append(describe(path, entry))
         else:
             others += 1
+            if path.lower().endswith(BESIDE) and entry.is_file():
+                beside.append(describe(path, entry))
     if not rasters:
         raise FileNotFoundError(
             f'Expected GeoTIFFs in {root} or in its folders, got {len(lists) + others} '
             'other files; set --root to the folder of a data set.'
         )
-    shards = _divide(rasters, shard_size)
+    shards = _divide(join_beside(rasters, beside), shard_size)
     return Plan(root, name, shard_size, shards, sorted(lists), others, sorted(closed))
 
 

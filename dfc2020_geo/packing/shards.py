@@ -49,8 +49,7 @@ def _add(job: Job, file: SourceFile, writer: TensorWriter) -> Row:
     path = job.root / file.path
     grid = read_grid(path)
     pixels = _read(path)
-    status = path.stat()
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.time):
+    if file.has_changed(job.root):
         raise RuntimeError(
             f'Expected the source to stay as it is while it is packed, got a change of '
             f'{path}; run the same command again when it does not change any more.'

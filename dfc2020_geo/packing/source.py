@@ -7,6 +7,13 @@ from typing import NamedTuple
 
 import xxhash
 
+from ..rasters import SIDECAR
+
+#: What may say where on Earth a raster lies, in place of its extension.
+_WORLD = ('.tfw', '.tifw', '.tiffw', '.wld', '.tab')
+#: How what lies beside a raster, and is read with it, ends.
+BESIDE = (SIDECAR, *_WORLD)
+
 #: Folders are entered down to this depth, deeper than datasets look.
 _MAX_DEPTH = 7
 
@@ -18,18 +25,36 @@ class SourceFile(NamedTuple):
         path: Its path below the root, with ``/``.
         size: Its size in bytes.
         time: When it was changed, in nanoseconds.
+        beside: Files that are read with it.
     """
 
     path: str
     size: int
     time: int
+    beside: 'tuple[SourceFile, ...]' = ()
+
+    def has_changed(self, root: Path) -> bool:
+        """Tell whether it, or what is read with it, has another size or time by now.
+
+        Args:
+            root: The tree.
+        """
+        for file in (self, *self.beside):
+            try:
+                status = os.stat(root / file.path)
+            except OSError:
+                return True
+            if (status.st_size, status.st_mtime_ns) != (file.size, file.time):
+                return True
+        return False
 
 
 def digest_files(files: Iterable[SourceFile]) -> str:
     """Return a checksum of names, sizes and times."""
     digest = xxhash.xxh3_64()
     for file in files:
-        digest.update('\0'.join(map(str, [*file, ''])).encode())
+        for path, size, time, _ in (file, *file.beside):
+            digest.update(f'{path}\0{size}\0{time}\0'.encode())
     return digest.hexdigest()
 
 
@@ -97,6 +122,31 @@ def describe(path: str, entry: os.DirEntry) -> SourceFile:
         )
     status = entry.stat()
     return SourceFile(path, status.st_size, status.st_mtime_ns)
+
+
+def join_beside(
+    rasters: list[SourceFile], others: Iterable[SourceFile]
+) -> list[SourceFile]:
+    """Join rasters with what is read with them.
+
+    Args:
+        rasters: Rasters.
+        others: Other files, whose names end in one of :data:`BESIDE`.
+
+    Returns:
+        The rasters, in their order.
+    """
+    found = {file.path.lower(): file for file in others}
+    if not found:
+        return rasters
+    joined = []
+    for raster in rasters:
+        name = raster.path.lower()
+        stem = os.path.splitext(name)[0]
+        names = [f'{name}{SIDECAR}', *(f'{stem}{end}' for end in _WORLD)]
+        beside = tuple(found[other] for other in names if other in found)
+        joined.append(raster._replace(beside=beside))
+    return joined
 
 
 def require_text(root: Path, path: str) -> None:

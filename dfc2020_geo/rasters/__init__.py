@@ -2,6 +2,7 @@
 
 from .reading import (
     GDAL_ERRORS,
+    SCENE_SUFFIXES,
     SIDECAR,
     Grid,
     fill_image,
@@ -22,6 +23,7 @@ from .writing import (
 
 __all__ = [
     'GDAL_ERRORS',
+    'SCENE_SUFFIXES',
     'SIDECAR',
     'Grid',
     'describe_classes',

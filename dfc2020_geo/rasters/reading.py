@@ -1,6 +1,7 @@
 """Reading bands of rasters, and where they lie on Earth."""
 
 import os
+import stat
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from ..tiffs import DamagedError, Pixels, fits, read_pixels
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
+
+#: What the names of rasters of scenes end in, where a folder is searched.
+SCENE_SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt')
 
 #: Read a patch without looking for files beside it or for its place on Earth.
 _ALONE = {
@@ -59,14 +63,25 @@ def open_raster(path: Path | str) -> Generator[DatasetReader]:
     Raises:
         RuntimeError: If something fails while it is open; the message names it.
     """
+    _require_file(path)
     try:
         with warnings.catch_warnings():
             # DFC2020 has no georeferencing, by design of the contest.
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
                 yield raster
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise _unreadable(path, error.__cause__ or error) from error
+
+
+def _require_file(path: Path | str) -> None:
+    """Refuse a pipe, for which GDAL would wait; it says itself what is not there."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise _unreadable(path, ValueError('a pipe or device, not a file'))
 
 
 def _unreadable(path: Path | str, reason: BaseException) -> RuntimeError:

@@ -102,10 +102,11 @@ def write_probabilities(
         like: Raster of the same size, or its grid, whose CRS and transform the file
             takes.
     """
-    profile = _profile(probabilities.astype(np.float32), like) | {'nodata': np.nan}
+    shares = probabilities.astype(np.float32)
+    profile = _profile(shares, like) | {'nodata': np.nan}
     with MemoryFile() as memory:
         with _quiet(), memory.open(**profile) as raster:
-            raster.write(probabilities.astype(np.float32))
+            raster.write(shares)
             raster.descriptions = tuple(labels)
         _copy_atomically(memory.name, path)
 

@@ -1,5 +1,6 @@
 """Reading bands of a file, wherever it is of a plain kind."""
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_pixels(
         DamagedError: If a checksum shows that pixels are damaged.
     """
     try:
-        with open(path, 'rb', buffering=0) as file:
+        with open(path, 'rb', buffering=0, opener=_open) as file:
             layout = find_layout(file)
             if layout is None or not 1 <= min(indexes) <= max(indexes) <= layout.count:
                 return None
@@ -68,6 +69,11 @@ def read_pixels(
     except _DAMAGED:
         return None
     return Pixels(out, layout.nodata, layout.count)
+
+
+def _open(path: str, flags: int) -> int:
+    # A pipe that nobody writes to would be waited for; files are opened all the same.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def fits(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> bool:

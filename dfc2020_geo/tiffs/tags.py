@@ -19,7 +19,6 @@ SILENT = (*_TEXTS, *_PLACE, 42112)
 #: Bytes of pixels that a compressed file may hold; patches have a few million.
 _MAX_BYTES = 1 << 28
 
-_COMPRESSION = 259
 _PREDICTOR = 317
 _NODATA = 42113
 _PHOTOMETRIC = (1, 2)  # black is zero, RGB

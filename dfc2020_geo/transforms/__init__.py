@@ -5,8 +5,8 @@ All of them work on batches ``(B, C, H, W)`` inside
 ``transforms`` of a dataset, on samples of shape ``(C, H, W)``.
 """
 
-from .scaling import ScaleBands, value_ranges
+from .scaling import ScaleBands, mean_and_std, value_ranges
 from .selection import SelectBands
 from .symmetries import RandomD4
 
-__all__ = ['RandomD4', 'ScaleBands', 'SelectBands', 'value_ranges']
+__all__ = ['RandomD4', 'ScaleBands', 'SelectBands', 'mean_and_std', 'value_ranges']

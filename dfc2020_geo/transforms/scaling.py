@@ -34,6 +34,20 @@ def value_ranges(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
     return low.contiguous(), high.contiguous()
 
 
+def mean_and_std(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
+    """Return what torchgeo's ``Denormalize`` undoes the scaling with.
+
+    Args:
+        bands: Names of bands or band sets.
+
+    Returns:
+        What is subtracted from each channel, and what it is divided by then, two
+        tensors of shape ``(C,)``.
+    """
+    low, high = value_ranges(bands)
+    return low, high - low
+
+
 class ScaleBands(SampleOperation):
     """Clip each band to its sensor's value range and scale it to ``[0, 1]``.
 
@@ -98,7 +112,7 @@ class ScaleBands(SampleOperation):
         ((batch, *size),) = sizes
         dtype = reduce(torch.promote_types, (x.dtype for x in parts), torch.float32)
         shape = (batch, self.counts.total(), *size)
-        image = self._memory.empty(shape, dtype, parts[0].device)
+        image = self._memory.empty(shape, dtype, parts[0])
         places = self._split(image, 1)
         for sensor, place, part in zip(self.counts, places, parts, strict=True):
             self._fill(place, part, sensor)

@@ -41,7 +41,7 @@ class RandomD4(GeometricAugmentationBase2D):
         """Apply the drawn symmetries to images of shape ``(B, C, H, W)``."""
         # Images and masks are of different sizes, so each has blocks of its own.
         kind = f'{input.shape[1]} {input.dtype}'
-        output = self._memory.empty(input.shape, input.dtype, input.device, kind)
+        output = self._memory.empty(input.shape, input.dtype, input, kind)
         # A processor's cache holds a plane; elsewhere fewer operations count.
         apart = range(input.shape[1]) if input.device.type == 'cpu' else [slice(None)]
         for index, symmetry in enumerate(params['symmetry'].tolist()):

@@ -201,6 +201,33 @@ def test_a_folder_whose_time_was_set_back_has_changed(cache: Path, tree: Path) -
     assert len(ids(tree)) == 3
 
 
+@pytest.mark.parametrize('name', ['', 'ROIs1158_spring', 'SEN12MS_holdOutScenes.txt'])
+def test_a_time_in_the_far_future_is_a_change(
+    cache: Path, tree: Path, name: str, scans: list[str]
+) -> None:
+    expected = ids(tree)
+    os.utime(tree / name, ns=(0, 10**19))  # in the year 2286
+    if (tree / name).stat().st_mtime_ns < 2**63:
+        pytest.skip('times end before on this filesystem')
+    for _ in range(2):
+        scans.clear()
+        assert ids(tree) == expected
+        assert scans
+    os.utime(tree / name, ns=(0, 10**18))
+    assert ids(tree) == ids(tree) == expected
+
+
+def test_a_process_whose_folder_was_removed_finds_no_patches(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / 'here'
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    with pytest.raises(DatasetNotFoundError, match=r'GeoTIFFs in \.,'):
+        ids(Path())
+
+
 @pytest.mark.parametrize('place', ['', 'splits', 'SEN12MS'])
 def test_a_list_that_appears_or_changes_counts(
     cache: Path, tmp_path: Path, place: str

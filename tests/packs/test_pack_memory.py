@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pack_trees import KINDS, rasters, write_sen12ms
+from quick_processes import CONTEXT
 
 from dfc2020_geo.datasets import SEN12MSPatches
 from dfc2020_geo.packing import pack_tree
@@ -180,7 +181,7 @@ def sums(dataset: SEN12MSPatches) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    'method', ['fork', pytest.param('spawn', marks=pytest.mark.slow)]
+    'method', ['fork', pytest.param('new', marks=pytest.mark.slow)]
 )
 @pytest.mark.filterwarnings('ignore:This process .* is multi-threaded')
 def test_processes_begun_after_reading_read_the_same(
@@ -190,7 +191,7 @@ def test_processes_begun_after_reading_read_the_same(
     expected = sums(dataset)
     assert sums(dataset) == expected
     assert sums(SEN12MSPatches(packed[0])) == expected
-    context = multiprocessing.get_context(method)
+    context = CONTEXT if method == 'new' else multiprocessing.get_context('fork')
     with ProcessPoolExecutor(2, context) as pool:
         assert [*pool.map(sums, [dataset] * 2)] == [expected] * 2
     if method == 'fork':

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 from pack_trees import content, write, write_sen12ms
 
 from dfc2020_geo.cli import main
@@ -230,6 +231,89 @@ def test_what_has_changed_between_runs_is_packed_anew(tmp_path: Path) -> None:
     pack_tree(root, tmp_path / 'q', shard_size=1)
     assert content(out) == content(tmp_path / 'q')
     assert untouched.stat().st_mtime_ns == before
+
+
+NODATA = (
+    '<PAMDataset><PAMRasterBand band="1"><NoDataValue>{}</NoDataValue></PAMRasterBand>'
+    '</PAMDataset>'
+)
+#: What lies beside a raster, two contents of it, and which of a raster's facts it is.
+BESIDE = {
+    '.tif.aux.xml': (NODATA.format(3), NODATA.format(11), 'nodata'),
+    '.tfw': ('10\n0\n0\n-10\n5\n5\n', '20\n0\n0\n-20\n5\n5\n', 'transform'),
+    '.wld': ('10\n0\n0\n-10\n5\n5\n', '20\n0\n0\n-20\n5\n5\n', 'transform'),
+}
+
+
+@pytest.mark.parametrize('end', BESIDE)
+def test_what_changes_beside_a_raster_is_a_change_of_it(
+    tmp_path: Path, end: str
+) -> None:
+    before, after, fact = BESIDE[end]
+    root, out = tmp_path / 't', tmp_path / 'p'
+    for number in range(3):
+        values = np.full((1, 2, 2), number, 'uint8')
+        write(root / f'{number}.tif', values, crs=None, transform=None)
+    beside = root / f'1{end}'
+    beside.write_text(before)
+    pack_tree(root, out, shard_size=1)
+    assert not pack_tree(root, out, shard_size=1).is_new
+    for change in (lambda: beside.write_text(after), beside.unlink):
+        change()
+        with pytest.raises(FileExistsError, match='with files of other sizes or times'):
+            pack_tree(root, out, shard_size=1)
+    facts = []
+    for text in (before, after):
+        beside.write_text(text)
+        shutil.rmtree(out)
+        pack_tree(root, out, shard_size=1)
+        pack = open_pack(out)
+        nodata = pack.read_stored(out / '1.tif', [1]).nodata
+        facts.append({'nodata': nodata, 'transform': pack.grid(out / '1.tif')[2]})
+    assert [key for key in facts[0] if facts[0][key] != facts[1][key]] == [fact]
+
+
+def test_a_shard_is_packed_anew_when_a_file_beside_has_changed(tmp_path: Path) -> None:
+    root, out = tmp_path / 't', tmp_path / 'p'
+    for number in range(3):
+        write(root / f'{number}.tif', np.full((1, 2, 2), number, 'uint8'))
+    sidecar = root / '1.tif.aux.xml'
+    sidecar.write_text(NODATA.format(3))
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack_tree(root, out, shard_size=1, report=stop)
+    shards = sorted(out.glob('shards/0*'))
+    times = [path.stat().st_mtime_ns for path in shards]
+    sidecar.write_text(NODATA.format(11))
+    pack_tree(root, out, shard_size=1)
+    pack_tree(root, tmp_path / 'q', shard_size=1)
+    assert content(out) == content(tmp_path / 'q')
+    same = [p.stat().st_mtime_ns == t for p, t in zip(shards, times, strict=True)]
+    assert same == [True, False, True]
+
+    def forget(done: int, total: int) -> None:
+        sidecar.unlink(missing_ok=True)
+
+    with pytest.raises(RuntimeError, match=r'got a change of .*1\.tif; run'):
+        pack_tree(root, tmp_path / 'r', shard_size=1, report=forget)
+
+
+def test_a_tree_with_nothing_beside_is_recognised_as_ever(tmp_path: Path) -> None:
+    root = write_sen12ms(tmp_path / 't', num=1)
+    (root / 'readme.xml').touch()
+    for path in root.rglob('*'):
+        os.utime(path, ns=(0, 10**18))
+    pack_tree(root, tmp_path / 'p')
+    source = open_pack(tmp_path / 'p').manifest.source
+    folder = 'ROIs1158_spring'
+    files = [f'{folder}/{k}_1/{folder}_{k}_1_p0.tif' for k in ('lc', 's1', 's2')]
+    files.append('SEN12MS_holdOutScenes.txt')
+    text = ''.join(f'{f}\0{(root / f).stat().st_size}\0{10**18}\0' for f in files)
+    assert source['times'] == xxhash.xxh3_64_hexdigest(text.encode())
 
 
 def test_a_source_that_changes_meanwhile_is_named(tmp_path: Path) -> None:

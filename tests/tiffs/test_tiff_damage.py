@@ -1,5 +1,7 @@
 """Damaged files are refused by name, or read as rasterio reads them."""
 
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import rasterio
 import tifffile
 from tiff_files import expected_image, image_of, make, write
 
-from dfc2020_geo.rasters import read_stored
+from dfc2020_geo.rasters import read_grid, read_stored
 from dfc2020_geo.tiffs import read_pixels
 
 KINDS = {
@@ -163,3 +165,28 @@ def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
         assert read_pixels(path, [1]) is None
         with pytest.raises(RuntimeError, match='damaged or missing'):
             read_stored(path, [1])
+
+
+@pytest.mark.parametrize('sidecar', [None, '<PAMDataset/>'])
+def test_a_pipe_is_named_and_not_waited_for(
+    tmp_path: Path, sidecar: str | None
+) -> None:
+    path, told = tmp_path / 'a.tif', []
+    os.mkfifo(path)
+    if sidecar:
+        Path(f'{path}.aux.xml').write_text(sidecar)
+
+    def read_all() -> None:
+        for read in (lambda: read_stored(path, [1]), lambda: read_grid(path)):
+            try:
+                read()
+            except RuntimeError as error:
+                told.append(str(error))
+
+    reader = threading.Thread(target=read_all, daemon=True)
+    reader.start()
+    reader.join(60)  # for ever, if it waits for somebody who writes
+    assert not reader.is_alive()
+    assert [f'{path} (a pipe or device, not a file)' in text for text in told] == (
+        [True, True]
+    )

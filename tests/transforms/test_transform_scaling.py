@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from dfc2020_geo.bands import DEFAULT_BANDS
 from dfc2020_geo.scaling import valid_pixels
 from dfc2020_geo.transforms import ScaleBands
+
+Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 def _pixels(*values: float) -> torch.Tensor:
@@ -128,6 +131,43 @@ def test_joined_images_that_are_kept_never_change() -> None:
 def test_memory_of_joined_images_is_used_again() -> None:
     scaling, parts = ScaleBands(['B02']), [torch.ones(2, 1, 3, 3)]
     assert len({scaling.join(parts).data_ptr() for _ in range(9)}) == 1
+
+
+class Scaled(torch.nn.Module):
+    """Scaling as the first part of a network that is given to others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scaling = ScaleBands(['B02', 'VV'])
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.scaling.join([image[:, :1], image[:, 1:]])
+
+
+def _compile(network: Scaled, image: torch.Tensor) -> Network:
+    torch._dynamo.reset()
+    return torch.compile(network, backend='aot_eager')
+
+
+def _export(network: Scaled, image: torch.Tensor) -> Network:
+    return torch.export.export(network, (image,)).module()
+
+
+def _differentiate(network: Scaled, image: torch.Tensor) -> Network:
+    network(image)  # leaves memory to be used again
+    return lambda x: torch.func.jvp(network, (x,), (torch.ones_like(x),))[0]
+
+
+@pytest.mark.parametrize('record', [_compile, _export, _differentiate])
+def test_recorded_scaling_gives_images_that_never_change(
+    record: Callable[[Scaled, torch.Tensor], Network],
+) -> None:
+    images = [torch.full((2, 2, 3, 3), -2.5 * n) for n in range(5)]
+    recorded = record(Scaled(), images[0])
+    kept = [recorded(image) for image in images]
+    assert [x[1, :, 0, 0].tolist() for x in kept] == [
+        pytest.approx([0, 1 - n / 10]) for n in range(5)
+    ]
 
 
 @pytest.mark.parametrize(
