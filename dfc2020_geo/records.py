@@ -22,12 +22,15 @@ def hash_weights(weights: Mapping[str, Tensor]) -> str:
         weights: Tensors by name, as a state dict has them, in any order.
 
     Returns:
-        SHA-256 of names and values, hexadecimal.
+        SHA-256 of names and values, hexadecimal. Fractions count in single precision,
+        as networks are made, whatever type they are kept in.
     """
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
         values = weights[name].detach().cpu().contiguous().reshape(-1)
+        if values.is_floating_point():
+            values = values.float()
         digest.update(values.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 

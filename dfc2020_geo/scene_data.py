@@ -12,7 +12,8 @@ from torchgeo.datamodules import BaseDataModule
 
 from .bands import DEFAULT_BANDS, NaN
 from .contract import data_contract
-from .scene_tiles import ReadAhead, SceneTiles
+from .loading import ReadAhead
+from .scene_tiles import SceneTiles
 from .scenes import ResamplingName, check_values, find_scenes, limit_cache, open_scene
 from .tiling import Blending
 from .transforms import ScaleBands
@@ -78,7 +79,8 @@ class SceneDataModule(BaseDataModule):
             num_workers: Number of processes that read; with 0, a thread reads ahead.
 
         Raises:
-            ValueError: If a name is unknown, or numbers make no plan.
+            ValueError: If a band, the scheme or *nan* is unknown, or a number of tiles
+                or processes too small.
         """
         if batch_size < 1 or num_workers < 0:
             raise ValueError(
@@ -113,8 +115,9 @@ class SceneDataModule(BaseDataModule):
 
         Raises:
             FileNotFoundError: If there is no scene.
-            ValueError: If scenes cannot be what the network was trained on, or *stage*
-                is another.
+            ValueError: If scenes cannot be what the network was trained on, names of
+                bands, resampling or blending are unknown, size and overlap make no
+                plan, or *stage* is another.
         """
         if str(getattr(stage, 'value', stage)) != 'predict':
             raise ValueError(

@@ -1,8 +1,7 @@
 """The tiles of scenes, read in batches that never cross a row of tiles."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Self
@@ -190,39 +189,3 @@ class SceneTiles(Dataset[Batch]):
                 order = torch.from_numpy(pixels).to(tiles.device)
                 tiles = tiles.index_select(axis, order)
         return tiles
-
-
-class ReadAhead:
-    """The batches of :class:`SceneTiles`, each read while the one before is at work.
-
-    A thread reads, so nothing is copied between processes and files stay open.
-    """
-
-    def __init__(
-        self, dataset: SceneTiles, prepare: Callable[[Batch], Batch] | None = None
-    ) -> None:
-        """Initialize a new ReadAhead instance.
-
-        Args:
-            dataset: What is read, in its order.
-            prepare: What the thread does with each batch then.
-        """
-        self.dataset, self.prepare = dataset, prepare
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self.dataset)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches in their order."""
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            batch = reader.submit(self._read, 0)
-            for index in range(1, len(self)):
-                ahead = reader.submit(self._read, index)
-                yield batch.result()
-                batch = ahead
-            yield batch.result()
-
-    def _read(self, index: int) -> Batch:
-        batch = self.dataset[index]
-        return self.prepare(batch) if self.prepare else batch

@@ -1,6 +1,8 @@
 """Maps of scenes: what is in them, whoever made them and however often it was killed."""
 
 import errno
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ import pytest
 import rasterio
 import torch
 from lightning.pytorch import Callback, Trainer
+from quick_processes import run_two
 from rasterio import Affine
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
@@ -164,6 +167,31 @@ def test_an_ensemble_is_rounded_as_its_first_network(
     assert (_read(tmp_path / 'one.tif') == _read(tmp_path / 'two.tif')).mean() > 0.999
 
 
+def _sum_up(checkpoint: Path) -> str:
+    """The checksum of weights that is promised: names and values in their order."""
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    content = [n.encode() + weights[n].numpy().tobytes() for n in sorted(weights)]
+    return hashlib.sha256(b''.join(content)).hexdigest()
+
+
+@pytest.mark.parametrize('precision', ['32-true', 'bf16-true', '16-true', '64-true'])
+def test_a_map_names_the_weights_of_its_checkpoints(
+    checkpoint: Path, tmp_path: Path, precision: str
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    command = _command(checkpoint, s2, s1, tmp_path / 'map.tif')
+    main([*command, f'--ckpt={checkpoint}', f'--trainer.precision={precision}'])
+    trainer = {'precision': precision}
+    _map(checkpoint, s2, s1, tmp_path / 'python.tif', trainer=trainer)
+    expected = _sum_up(checkpoint)
+    for name, count in (('map', 2), ('python', 1)):
+        item = json.loads((tmp_path / f'{name}.json').read_text(encoding='utf-8'))
+        stated = ' '.join([expected] * count)
+        assert item['properties']['dfc2020_geo:weights_sha256'] == stated
+        with rasterio.open(tmp_path / f'{name}.tif') as raster:
+            assert raster.tags()['weights_sha256'] == stated
+
+
 class _Kill(Callback):
     """Stop a run in the middle, as a full disk or a person would."""
 
@@ -267,6 +295,62 @@ def test_a_scene_that_changes_meanwhile_makes_no_map(
     assert (_read(output) == _map_naively(checkpoint, s2, s1, 'cosine')).mean() > 0.999
 
 
+class _Touch(Callback):
+    """Give files another time while they are mapped."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = paths
+
+    def on_predict_batch_end(self, *args: Any) -> None:
+        for path in self.paths:
+            os.utime(path, ns=(0, 0))
+
+
+def test_a_scene_that_was_touched_keeps_its_rows_with_its_time(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 95, 101)
+    s2 = s2.rename(tmp_path / "it's.tif")
+    whole, output = _map(checkpoint, s2, s1, tmp_path / 'a.tif'), tmp_path / 'map.tif'
+    with pytest.raises(RuntimeError, match=r"it's\.tif to stay .* the rows") as stopped:
+        _map(checkpoint, s2, s1, output, trainer={'callbacks': [_Touch(s2, s1)]})
+    parts = Path(f'{output}.part')
+    done = {path: path.stat().st_mtime_ns for path in parts.glob('rows_*.npz')}
+    with pytest.raises(FileExistsError, match=r"other sources .*it's\.tif time \(.*s1"):
+        _map(checkpoint, s2, s1, output)
+    command = re.search(r'\((touch .*)\) and run', str(stopped.value))
+    assert command is not None
+    subprocess.run(command[1], shell=True, check=True)
+    kept: dict[Path, int] = {}
+
+    class Look(Callback):
+        def on_predict_end(self, *args: Any) -> None:
+            kept.update({p: p.stat().st_mtime_ns for p in parts.glob('rows_*.npz')})
+
+    assert _map(checkpoint, s2, s1, output, trainer={'callbacks': [Look()]}) == whole
+    last = max(done)  # a run has a batch, so it does the last rows once more
+    assert {**kept, last: done[last]} == done
+    assert len(done) > 2
+
+
+def test_several_scenes_of_which_one_fails_at_the_end_are_gone_on_with(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    other, maps = Path(shutil.copy(s2, tmp_path / 'z.tif')), tmp_path / 'maps'
+    maps.mkdir()
+    stat = other.stat()
+    arguments: Any = (checkpoint, [s2, other], [s1], maps)
+    with pytest.raises(RuntimeError, match=r'z\.tif to stay'):
+        map_scene(*arguments, data=SIZE, trainer=CPU | {'callbacks': [_Touch(other)]})
+    before = (maps / 's2.tif').read_bytes()
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    written = map_scene(*arguments, data=SIZE, trainer=CPU)
+    assert {maps / 's2.tif', maps / 'z.tif'} < {*written}
+    assert (maps / 's2.tif').read_bytes() == before
+    assert not [*maps.glob('*.part')]
+
+
 def test_files_beside_a_scene_may_come_meanwhile(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -308,16 +392,8 @@ def test_python_and_both_commands_make_the_same_file(
 def test_two_processes_make_the_file_of_one(checkpoint: Path, tmp_path: Path) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
     alone = _map(checkpoint, s2, s1, tmp_path / 'alone.tif')
-    command = _command(checkpoint, s2, s1, tmp_path / 'map.tif')
-    _run([*command, '--trainer.devices=2', '--trainer.strategy=ddp'], tmp_path)
+    run_two(main, tmp_path, *_command(checkpoint, s2, s1, tmp_path / 'map.tif'))
     assert (tmp_path / 'map.tif').read_bytes() == alone
-
-
-def _run(command: list[str], folder: Path) -> None:
-    subprocess.run(
-        [sys.executable, '-m', 'dfc2020_geo', *command], cwd=folder, check=True,
-        env=os.environ | {'OMP_NUM_THREADS': '1'}, timeout=300,
-    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -339,7 +415,7 @@ def test_a_killed_process_leaves_nothing_that_looks_finished(
     assert not output.exists()
     done = {p.name: p.stat().st_mtime_ns for p in parts.glob('rows_*.npz')}
     assert done
-    _run(command, tmp_path)
+    main(command)
     assert output.read_bytes() == whole
 
 

@@ -8,22 +8,13 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ..contract import versions
-from ..maps import (
-    Grid,
-    Parts,
-    find_time,
-    finish_map,
-    join_parts,
-    list_outputs,
-    open_parts,
-)
-from ..records import hash_weights
+from ..maps import Parts, find_time, finish_map
 from ..scene_tiles import Run, SceneTiles
 from ..strips import Strip
 from ..tiling import Span
+from .scene_outputs import Weights, make_tags, open_maps, place_maps
 from .scene_rows import RowWriter
-from .scene_sources import check_unchanged, describe_scene, list_files, list_sources
+from .scene_sources import check_unchanged, list_sources
 
 
 class SceneMapWriter(Callback):
@@ -63,6 +54,7 @@ class SceneMapWriter(Callback):
         """Have the rows that are done left out.
 
         Raises:
+            TypeError: If the task does not say what its bands and classes are.
             ValueError: If a layer cannot be made.
         """
         datamodule: Any = getattr(trainer, 'datamodule', None)
@@ -80,15 +72,25 @@ class SceneMapWriter(Callback):
                 "Expected several networks or views for the layer 'disagreement', got "
                 'one; add --model.tta true or --model.ensemble, or leave it out.'
             )
-        # Not now: the weights of a checkpoint, whose rows there may be, are loaded
-        # after this and before the loader is made.
-        datamodule.narrow = partial(self._narrow, trainer, pl_module)
+        # Weights of a checkpoint are loaded into these tensors; a precision that rounds
+        # them, or another device, makes new ones.
+        weights = pl_module.state_dict()
+        # Not now: whose rows there may be is known once they are loaded, before the
+        # loader is made.
+        datamodule.narrow = partial(self._narrow, trainer, pl_module, weights)
 
     def _narrow(
-        self, trainer: Trainer, pl_module: LightningModule, tiles: SceneTiles
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        weights: Weights,
+        tiles: SceneTiles,
     ) -> SceneTiles:
         """Keep the tiles that this process has to predict."""
-        self.parts = self._open(trainer, pl_module, tiles)
+        paths = place_maps(self.output, tiles)
+        self.parts = open_maps(
+            paths, tiles, self.layers, trainer, pl_module, weights, self.overwrite
+        )
         missing = [
             (i, row)
             for i, (parts, rows) in enumerate(zip(self.parts, tiles.rows, strict=True))
@@ -101,52 +103,6 @@ class SceneMapWriter(Callback):
         # No process can do without a batch, so it does the last rows once more.
         last = (len(tiles.scenes) - 1, len(tiles.rows[-1].finished) - 1)
         return tiles.select(_find_runs(share or [last]))
-
-    def _open(
-        self, trainer: Trainer, pl_module: LightningModule, tiles: SceneTiles
-    ) -> list[Parts]:
-        """Open the rows of every scene, in the first process before the others."""
-        weights = hash_weights(pl_module.state_dict())
-        members = [
-            hash_weights(m.state_dict()) for m in getattr(pl_module, 'members', [])
-        ]
-        module: Any = pl_module
-        settings = {
-            'weights': [weights, *members],
-            'contract': module.contract,
-            'tta': bool(module.hparams.get('tta')),
-            'precision': str(trainer.precision),
-            'tiling': tiles.describe(),
-            'versions': versions(),
-        }
-        arguments = [
-            (
-                self._path(tiles, i),
-                Grid(scene.height, scene.width, scene.crs, scene.transform),
-                module.scheme,
-                self.layers,
-                settings | describe_scene(scene),
-            )
-            for i, scene in enumerate(tiles.scenes)
-        ]
-        _check_paths([path for path, *_ in arguments], tiles)
-        if trainer.is_global_zero:
-            opened = [open_parts(*a, overwrite=self.overwrite) for a in arguments]
-        trainer.strategy.barrier()
-        if not trainer.is_global_zero:
-            opened = [join_parts(*a) for a in arguments]
-        return opened
-
-    def _path(self, tiles: SceneTiles, index: int) -> Path:
-        is_file = self.output.suffix and not self.output.is_dir()
-        if is_file and len(tiles.scenes) == 1:
-            return self.output
-        if is_file:
-            raise ValueError(
-                f'Expected a directory for the maps of {len(tiles.scenes)} scenes, got '
-                f'{self.output}; choose another --out or --scene_maps.output.'
-            )
-        return self.output / f'{tiles.scenes[index].name}.tif'
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask the task for logits."""
@@ -215,47 +171,11 @@ class SceneMapWriter(Callback):
                 self.paths += made
                 # Unlike the trainer's, this print leaves the progress bar alone.
                 pl_module.print(f'Wrote {made[-1]}')
+            # Now that all maps are there: without its rows, one could not be gone
+            # on with beside another that is not.
+            for parts in self.parts:
+                parts.remove()
         trainer.strategy.barrier()
-
-
-def _check_paths(paths: list[Path], tiles: SceneTiles) -> None:
-    """Check that the files of maps replace neither each other's nor a scene's."""
-    if len({*paths}) < len(paths):
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise ValueError(
-            f'Expected a map of its own for each scene, got {twice} for two; rename '
-            'the scenes, or map them one by one.'
-        )
-    sources = {
-        Path(file).resolve() for scene in tiles.scenes for file in list_files(scene)
-    }
-    outputs = [output for path in paths for output in list_outputs(path)]
-    if inputs := [path for path in outputs if path.resolve() in sources]:
-        raise ValueError(
-            f'Expected another name for the map than that of its scene, got '
-            f'{inputs[0]}, which would be replaced; choose another --out or '
-            '--scene_maps.output.'
-        )
-
-
-def make_tags(settings: dict[str, Any]) -> dict[str, str]:
-    """Say in a map whose it is.
-
-    Args:
-        settings: What decided its content.
-
-    Returns:
-        Texts by name.
-    """
-    tiling = ', '.join(f'{name} {value}' for name, value in settings['tiling'].items())
-    return {
-        'weights_sha256': ' '.join(settings['weights']),
-        'version': settings['versions']['dfc2020-geo'],
-        'bands': ' '.join(settings['contract']['bands']),
-        'scheme': settings['contract']['scheme'],
-        'tiling': tiling,
-        'tta': str(settings['tta']).lower(),
-    }
 
 
 def _tiles(trainer: Trainer) -> SceneTiles:

@@ -1,5 +1,6 @@
-"""Batches of patches as they are stored, by threads or by processes."""
+"""Batches of patches as stored, by threads or processes; of anything, read ahead."""
 
+from .ahead import ReadAhead
 from .collating import (
     Batch,
     Stored,
@@ -13,6 +14,7 @@ from .threads import ThreadedLoader
 
 __all__ = [
     'Batch',
+    'ReadAhead',
     'Stored',
     'StoredPatches',
     'StoresPatches',

@@ -24,7 +24,8 @@ def finish_map(
     """Make the files of a map, once all of its rows are there.
 
     Everything is written in the work directory and then moved to its place, the map
-    itself at the end: if it is there, the rest is. The work directory goes.
+    itself at the end: if it is there, the rest is. The rows stay, for the caller to
+    remove once nothing is gone on with.
 
     Args:
         parts: The rows.
@@ -51,11 +52,9 @@ def finish_map(
                     draft, parts.grid, parts.scheme, parts.layers, taken, tags, polygons
                 )
                 write_item(item_path(draft), item)
-            moved = _move(parts, draft)
+            return _move(parts, draft)
     except OSError as error:
         raise explain(error, parts.output) from error
-    parts.remove()
-    return moved
 
 
 def _write_rasters(parts: Parts, draft: Path, tags: Mapping[str, str]) -> None:

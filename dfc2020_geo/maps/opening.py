@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from .grid import Grid, footprint
 from .layers import CLASSES, find_layer
 from .names import check_output, find_outputs
 from .parts import RECORD_NAME, Parts, explain
+
+#: Differing settings that a message tells; bands can be files of their own.
+_MOST = 4
 
 
 def open_parts(
@@ -165,11 +168,19 @@ def _is_begun(directory: Path) -> bool:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    names = [n for n in {**before, **now} if before.get(n) != now.get(n)]
-    return ' and '.join(
-        f'{name} ({_shorten(before.get(name))}, now {_shorten(now.get(name))})'
-        for name in names
-    )
+    found = list(_compare(before, now))
+    more = [f'{len(found) - _MOST} more'] if len(found) > _MOST else []
+    return ' and '.join(found[:_MOST] + more)
+
+
+def _compare(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Say of each value that differs where it stands and what it was."""
+    for name in {**before, **now}:
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from (f'{name} {inner}' for inner in _compare(old, new))
+        elif old != new:
+            yield f'{name} ({_shorten(old)}, now {_shorten(new)})'
 
 
 def _shorten(value: Any) -> str:

@@ -3,9 +3,9 @@
 from .checks import check_values
 from .files import limit_cache
 from .finding import SceneSources, find_scenes
-from .layers import ResamplingName
 from .opening import open_scene
 from .reader import Scene
+from .warping import ResamplingName
 
 __all__ = [
     'ResamplingName',

@@ -9,17 +9,14 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import rasterio
-from rasterio._err import CPLE_BaseError  # ty: ignore[import-not-found] (compiled)
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.env import set_gdal_config
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from ..bands import FILE_BANDS
+from ..rasters import GDAL_ERRORS
 from .grids import RasterGrid
-
-#: What rasterio raises for what GDAL cannot do; some of it is not its own.
-GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 
 @dataclass(frozen=True)
@@ -198,12 +195,18 @@ class Handles:
         """Have them closed before Python ends, where rasterio cannot do it any more."""
         weakref.finalize(self, _close, self._rasters)
 
-    def get(self, file: RasterFacts) -> DatasetReader:
-        """Return an open raster that nobody else reads from."""
-        key = (os.getpid(), threading.get_ident(), file.path)
+    def get(self, file: RasterFacts, view: str | None = None) -> DatasetReader:
+        """Return an open raster that nobody else reads from.
+
+        Args:
+            file: The raster.
+            view: What GDAL opens in its place: a virtual raster, as text.
+        """
+        path = view or file.path
+        key = (os.getpid(), threading.get_ident(), path)
         if key not in self._rasters:
-            is_direct = file.is_plain and file.is_tiled
-            self._rasters[key] = open_raster(file.path, is_direct)
+            is_direct = path == file.path and file.is_plain and file.is_tiled
+            self._rasters[key] = open_raster(path, is_direct)
         return self._rasters[key]
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """How the pixels of a file come to the grid of a scene, and where they cannot."""
 
 from ..bands import Sensor
-from .files import GDAL_ERRORS, RasterFacts
+from ..rasters import GDAL_ERRORS
+from .files import RasterFacts
 from .grids import Lattice, covers, lattice, overlaps
 
 

@@ -2,26 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
-from affine import Affine
-from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 
-from .files import GDAL_ERRORS, Handles, RasterFacts
-from .grids import Lattice, RasterGrid, nearest, steps
-
-#: How Sentinel-1 is brought to the grid of Sentinel-2.
-ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
+from ..rasters import GDAL_ERRORS
+from .files import Handles, RasterFacts
+from .grids import Lattice, RasterGrid, nearest
+from .warping import ResamplingName, Warp
 
 #: First and last row, and column, of a file; the last ones excluded.
 type _Window = tuple[tuple[int, int], tuple[int, int]]
-
-#: Largest error of a warped position, in pixels. With GDAL's own, an eighth of a pixel,
-#: values depend on the window that is read.
-_TOLERANCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -70,7 +61,7 @@ class Layer:
                 self._read_nearest if self.lattice.shift is None else self._read_plain
             )
         try:
-            is_whole = read(handles.get(self.file), rows, columns, image)
+            is_whole = read(handles, rows, columns, image)
         except GDAL_ERRORS as error:
             raise RuntimeError(
                 f'Expected a readable raster, got a damaged one: {self.file.path}, in '
@@ -103,10 +94,11 @@ class Layer:
         return tuple((slice(c, c + len(bands)), bands) for c, _, bands in runs)
 
     def _read_plain(
-        self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
+        self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
     ) -> bool:
         assert self.lattice is not None
         assert self.lattice.shift is not None
+        raster = handles.get(self.file)
         down, across = self.lattice.shift
         top, inside_rows = _inside(rows, down, raster.height)
         left, inside_columns = _inside(columns, across, raster.width)
@@ -145,9 +137,10 @@ class Layer:
         return False
 
     def _read_nearest(
-        self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
+        self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
     ) -> bool:
         assert self.lattice is not None
+        raster = handles.get(self.file)
         down = nearest(*self.lattice.rows, rows, raster.height)
         across = nearest(*self.lattice.columns, columns, raster.width)
         top, left = int(down.min()), int(across.min())
@@ -160,41 +153,29 @@ class Layer:
         return is_whole
 
     def _read_warped(
-        self, raster: DatasetReader, rows: slice, columns: slice, image: np.ndarray
+        self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
     ) -> bool:
-        # A new one each time: what an old one has in its cache would show in the values.
-        with WarpedVRT(
-            raster,
-            crs=self.grid.crs,
-            transform=self.grid.transform
-            @ Affine.translation(columns.start, rows.start),
-            height=rows.stop - rows.start,
-            width=columns.stop - columns.start,
-            **self._warping,
-        ) as warped:
+        if self._declares_gaps:
+            # The warper knows one number without data for all bands, or one mask.
+            for channel, index in zip(self.channels, self.indexes, strict=True):
+                with self._warp.open_band(handles, index, rows, columns) as warped:
+                    warped.read(1, out=image[channel])
+            return False
+        with self._warp.open(handles, rows, columns) as warped:
             for channels, bands in self._runs:
                 warped.read(bands, out=image[channels])
         return False
 
     @cached_property
-    def _warping(self) -> dict[str, object]:
-        """Options of GDAL that do not depend on the window."""
-        across, down = steps(self.file.grid, self.grid)
-        options: dict[str, object] = {
-            'resampling': Resampling[self.resampling],
-            'nodata': np.nan,
-            'dtype': 'float32',
-            'tolerance': _TOLERANCE,
-            # Measured anew in each window if they are not given.
-            'XSCALE': across,
-            'YSCALE': down,
-        }
-        if self.file.alpha:
-            options['src_alpha'] = self.file.alpha
-        elif not self.file.masked and set(self.file.nodata) == {None}:
-            # Undeclared fill is 0, and must not fade into its neighbours.
-            options['src_nodata'] = 0
-        return options
+    def _warp(self) -> Warp:
+        return Warp(self.file, self.grid, self.resampling)
+
+    @cached_property
+    def _declares_gaps(self) -> bool:
+        """Whether more is declared to be without data than 0 in all bands."""
+        numbers = {self.file.nodata[index - 1] for index in self.indexes}
+        is_declared = bool(self._masks or numbers - {None, 0})
+        return is_declared and self.file.alpha is None
 
 
 def _inside(pixels: slice, shift: int, size: int) -> tuple[int, slice]:

@@ -8,10 +8,11 @@ from ..bands import Band, Sensor, select_bands
 from .files import RasterFacts
 from .fitting import fit, require_georeference
 from .images import Images, find_bands
-from .layers import Layer, ResamplingName
+from .layers import Layer
 from .notes import write_notes
 from .reader import Scene
 from .sources import Named
+from .warping import ResamplingName
 
 
 def open_scene(

@@ -4,8 +4,7 @@ import zipfile
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-#: What the names of rasters end in, where a folder is searched.
-RASTERS = ('.tif', '.tiff', '.jp2', '.vrt')
+from ..rasters import SCENE_SUFFIXES
 
 _ZIP = '/vsizip/'
 
@@ -62,7 +61,7 @@ def is_virtual(path: Path | str) -> bool:
 
 
 def list_files(
-    folder: Traversable, suffixes: tuple[str, ...] = RASTERS
+    folder: Traversable, suffixes: tuple[str, ...] = SCENE_SUFFIXES
 ) -> list[Traversable]:
     """List the files of a folder by name, without hidden ones.
 

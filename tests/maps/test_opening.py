@@ -1,10 +1,10 @@
-import multiprocessing
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_processes import CONTEXT
 from rasterio import Affine
 from scene_rows import GRIDS, SCHEME, begin, make_layers, write_rows
 
@@ -100,7 +100,7 @@ def _join_and_write(output: Path, grid: Grid, start: int) -> None:
 def test_processes_write_into_one_directory(tmp_path: Path) -> None:
     output = tmp_path / 'map.tif'
     parts = begin(output, GRID)
-    with multiprocessing.get_context('spawn').Pool(3) as pool:
+    with CONTEXT.Pool(3) as pool:
         pool.starmap(_join_and_write, [(output, GRID, i) for i in range(10)])
     rows = {*range(10), *range(60, 70)}
     assert parts.done() == {(row, row + 1) for row in rows}

@@ -4,6 +4,7 @@ import multiprocessing
 import pickle
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quick_processes import CONTEXT
 from rasterio import Affine
 from rasterio.enums import ColorInterp
 from rasterio.env import get_gdal_config, set_gdal_config
@@ -404,14 +406,18 @@ def _read_row(scene: Scene, row: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    'method', ['fork', pytest.param('spawn', marks=pytest.mark.slow)]
+    'context',
+    [
+        pytest.param(multiprocessing.get_context('fork'), id='fork'),
+        pytest.param(CONTEXT, id='new', marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.filterwarnings('ignore:.*multi-threaded.*:DeprecationWarning')
-def test_processes_read_what_one_reads(tmp_path: Path, method: str) -> None:
+def test_processes_read_what_one_reads(tmp_path: Path, context: BaseContext) -> None:
     path = write_s2(tmp_path / 'a.tif', 64, 50, compress='deflate')
     scene = open_scene(path, bands=['s2'])
     image = images_of(scene)
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    with context.Pool(2) as pool:
         rows = pool.starmap(_read_row, [(scene, row) for row in range(64)])
     assert np.array_equal(np.concatenate(rows, axis=1), image)
 

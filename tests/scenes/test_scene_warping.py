@@ -192,6 +192,117 @@ def test_masks_are_warped_too(tmp_path: Path, kind: str) -> None:
     assert valid[:, 45:].all()
 
 
+HOLES = ((slice(25, 32), slice(30, 41)), (slice(38, 50), slice(44, 52)))
+
+
+def virtual(path: Path, s1: Path, nodata: tuple[float | None, ...], mask: bool) -> Path:
+    """Write a virtual raster whose bands each say on their own what they lack."""
+    element = (
+        '<{0}><SourceFilename>{1}</SourceFilename><SourceBand>{2}</SourceBand></{0}>'
+    )
+    with rasterio.open(s1) as raster:
+        numbers = ', '.join(map(repr, raster.transform.to_gdal()))
+        text = f'<SRS>{raster.crs.to_wkt()}</SRS><GeoTransform>{numbers}</GeoTransform>'
+        size = f'rasterXSize="{raster.width}" rasterYSize="{raster.height}"'
+    for index, number in enumerate(nodata, 1):
+        text += f'<VRTRasterBand dataType="Float32" band="{index}">'
+        text += '' if number is None else f'<NoDataValue>{number!r}</NoDataValue>'
+        text += element.format('SimpleSource', s1, index)
+        if mask:
+            masks = element.format('SimpleSource', s1.with_suffix('.mask.tif'), index)
+            text += f'<MaskBand><VRTRasterBand dataType="Byte">{masks}</VRTRasterBand>'
+            text += '</MaskBand>'
+        text += '</VRTRasterBand>'
+    path.write_text(f'<VRTDataset {size}>{text}</VRTDataset>', encoding='utf-8')
+    return path
+
+
+def punch(
+    s1: Path, fills: tuple[float, ...], nodata: float | None = None
+) -> np.ndarray:
+    """Put numbers into a hole of each band, and return where these holes are."""
+    with rasterio.open(s1) as raster:
+        own, image = raster.transform, raster.read()
+    holes = np.zeros(image.shape, bool)
+    for band, (hole, fill) in enumerate(zip(HOLES, fills, strict=True)):
+        image[band][hole], holes[band][hole] = fill, True
+    write(s1, image, crs=UTM33, transform=own, nodata=nodata)
+    mask = np.where(holes, 0, 255).astype(np.uint8)
+    write(s1.with_suffix('.mask.tif'), mask, crs=UTM33, transform=own)
+    return holes
+
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'fills', 'nodata'),
+    [
+        ('masks', (40, 50), (None, None)),
+        ('masks', (40, LOWEST), (None, LOWEST)),
+        ('nodata', (-9999, -5555), (-9999, -5555)),
+        ('nodata', (-9999, 0), (-9999, None)),
+        ('nodata', (np.nan, np.inf), (np.nan, np.inf)),
+        ('file', (-9999, -9999), (-9999, -9999)),
+        ('file', (LOWEST, LOWEST), (LOWEST, LOWEST)),
+    ],
+)
+@pytest.mark.parametrize('resampling', ['nearest', 'bilinear'])
+def test_a_band_has_no_data_where_it_says_so_itself(
+    tmp_path: Path,
+    kind: str,
+    fills: tuple[float, float],
+    nodata: tuple[float | None, float | None],
+    resampling: str,
+) -> None:
+    s2, s1 = noisy(tmp_path)
+    holes = punch(s1, fills, nodata[0] if kind == 'file' else None)
+    named = s1
+    if kind != 'file':
+        named = virtual(tmp_path / 's1.vrt', s1, nodata, kind == 'masks')
+    scene = open_scene(s2, named, bands=['B02', 's1'], resampling=resampling)
+    image, valid = whole(scene)
+    columns, rows = positions(s1)
+    hidden = holes[:, rows.astype(int), columns.astype(int)]
+    assert (np.isnan(image[1:]) == hidden).all()
+    assert (valid == ~hidden.any(axis=0)).all()
+    # GDAL, of a file that has NaN there, one band at a time.
+    options = {'src_nodata': np.nan, 'XSCALE': 1, 'YSCALE': 1}
+    for index in (1, 2):
+        with rasterio.open(s1) as raster:
+            band, own = raster.read(index), raster.transform
+        band[holes[index - 1]] = np.nan
+        alone = write(tmp_path / 'alone.tif', band[None], crs=UTM33, transform=own)
+        expected = by_gdal(alone, scene, resampling, **options)[0]
+        assert np.array_equal(np.isnan(expected), hidden[index - 1])
+        error = np.abs(image[index] - expected)[~hidden[index - 1]]
+        assert np.mean(error < 0.05) > 0.995
+        assert resampling == 'nearest' or error.max() < 0.05
+
+
+def positions(s1: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pixels of the scene lie in a file, in its columns and rows."""
+    x, y = centres(place(), SHAPE)
+    with rasterio.open(s1) as raster:
+        x, y = map(np.array, transform(UTM32, raster.crs, x.ravel(), y.ravel()))
+        a, _, c, _, e, f = raster.transform[:6]
+    return ((x - c) / a).reshape(SHAPE), ((y - f) / e).reshape(SHAPE)
+
+
+def test_a_mask_and_a_number_both_hide_what_is_warped(tmp_path: Path) -> None:
+    s2, s1 = noisy(tmp_path)
+    holes = punch(s1, (-9999, -9999), nodata=-9999)
+    masked = np.zeros(holes.shape[1:], bool)
+    masked[:, 20:24] = True
+    with rasterio.open(s1, 'r+') as raster:
+        raster.write_mask(np.where(masked, 0, 255).astype(np.uint8))
+    image, valid = whole(open_scene(s2, s1, bands=['B02', 's1']))
+    columns, rows = positions(s1)
+    hidden = (holes | masked)[:, rows.astype(int), columns.astype(int)]
+    assert (valid == ~hidden.any(axis=0)).all()
+    assert image[1:, valid].min() > -60
+
+
 def test_power_is_warped_before_it_is_converted(tmp_path: Path) -> None:
     s2 = write_s2(tmp_path / 's2.tif', *SHAPE)
     own, shape = source_grid(UTM33, (10, 10), place())

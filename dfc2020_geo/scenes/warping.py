@@ -1,0 +1,132 @@
+"""Warping the bands of a file to the grid of a scene, window by window."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+import numpy as np
+from affine import Affine
+from rasterio.enums import Resampling
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+
+from .files import Handles, RasterFacts
+from .grids import RasterGrid, steps
+
+#: How Sentinel-1 is brought to the grid of Sentinel-2.
+ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
+
+#: Largest error of a warped position, in pixels. With GDAL's own, an eighth of a pixel,
+#: values depend on the window that is read.
+_TOLERANCE = 0.001
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How the bands of a file come to a grid of other pixels.
+
+    Attributes:
+        file: The file.
+        grid: The grid.
+        resampling: How values are made of those around them.
+    """
+
+    file: RasterFacts
+    grid: RasterGrid
+    resampling: ResamplingName
+
+    def open(self, handles: Handles, rows: slice, columns: slice) -> WarpedVRT:
+        """Open a window, with all bands of the file; undeclared fill becomes NaN.
+
+        Args:
+            handles: Where rasters are kept open.
+            rows: Rows of the grid.
+            columns: Columns of the grid.
+
+        Returns:
+            A raster that is the window.
+        """
+        alpha = self.file.alpha
+        # Fill is 0 in all bands, and must not fade into its neighbours.
+        gaps = {'src_nodata': 0} if alpha is None else {'src_alpha': alpha}
+        return self._open(handles.get(self.file), rows, columns, gaps)
+
+    def open_band(
+        self, handles: Handles, index: int, rows: slice, columns: slice
+    ) -> WarpedVRT:
+        """Open a window of one band, NaN where that band declares no data.
+
+        Args:
+            handles: Where rasters are kept open.
+            index: Position of the band in the file.
+            rows: Rows of the grid.
+            columns: Columns of the grid.
+
+        Returns:
+            A raster of one band that is the window.
+        """
+        source = handles.get(self.file, _view_with_nan(self.file, index))
+        return self._open(source, rows, columns, {'src_nodata': np.nan})
+
+    def _open(
+        self, source: DatasetReader, rows: slice, columns: slice, gaps: dict[str, Any]
+    ) -> WarpedVRT:
+        # A new one each time: what an old one has in its cache would show in the values.
+        return WarpedVRT(
+            source,
+            crs=self.grid.crs,
+            transform=self.grid.transform
+            @ Affine.translation(columns.start, rows.start),
+            height=rows.stop - rows.start,
+            width=columns.stop - columns.start,
+            **self._options,
+            **gaps,
+        )
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        """Options of GDAL that do not depend on the window."""
+        across, down = steps(self.file.grid, self.grid)
+        return {
+            'resampling': Resampling[self.resampling],
+            'nodata': np.nan,
+            'dtype': 'float32',
+            'tolerance': _TOLERANCE,
+            # Measured anew in each window if they are not given.
+            'XSCALE': across,
+            'YSCALE': down,
+        }
+
+
+def _view_with_nan(file: RasterFacts, index: int) -> str:
+    """Describe one band of a file to GDAL, as one that has NaN where it has no data."""
+    path, nodata = file.path, file.nodata[index - 1]
+    if file.masked or index in file.masked_bands:
+        # One after the other: GDAL looks at a number or at the mask.
+        path, index = _hide(file.grid, path, index, ('UseMaskBand', 'true')), 1
+    elif nodata is None:
+        nodata = 0  # undeclared fill
+    if nodata is None:
+        return path
+    return _hide(file.grid, path, index, ('NODATA', repr(float(nodata))))
+
+
+def _hide(grid: RasterGrid, path: str, index: int, rule: tuple[str, str]) -> str:
+    """Describe a band as one that has NaN where a rule of GDAL says no data."""
+    assert grid.crs is not None  # checked when the scene was opened
+    size = {'rasterXSize': str(grid.width), 'rasterYSize': str(grid.height)}
+    root = Element('VRTDataset', size)
+    numbers = ', '.join(map(repr, grid.transform.to_gdal()))
+    SubElement(root, 'SRS').text = grid.crs.to_wkt()
+    SubElement(root, 'GeoTransform').text = numbers
+    # Double precision holds whatever number is declared.
+    band = SubElement(root, 'VRTRasterBand', {'dataType': 'Float64', 'band': '1'})
+    SubElement(band, 'NoDataValue').text = 'nan'
+    source = SubElement(band, 'ComplexSource')
+    place = {'relativeToVRT': '0', 'shared': '0'}
+    SubElement(source, 'SourceFilename', place).text = path
+    SubElement(source, 'SourceBand').text = str(index)
+    name, text = rule
+    SubElement(source, name).text = text
+    return tostring(root, encoding='unicode')
