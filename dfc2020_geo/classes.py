@@ -6,10 +6,11 @@ DFC2020 codes and the table from IGBP follow the IEEE GRSS Data Fusion Contest 2
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
+#: A legend: what the codes of a file mean.
 Source = Literal['igbp', 'dfc2020']
 
 #: Index of a pixel that neither losses nor scores count.
@@ -102,7 +103,8 @@ class ClassScheme:
             tensor; :data:`IGNORE_INDEX` where there is no class of this scheme.
 
         Raises:
-            ValueError: If a code is not in the legend, or codes are not integers.
+            ValueError: If there is no such legend, a code is not in it, or codes are
+                not integers.
         """
         return _look_up(_encoding(self, source), codes, f'{source} codes', out)
 
@@ -128,7 +130,7 @@ def _encoding(scheme: ClassScheme, source: Source) -> bytes:
     index = {land_cover.code: i for i, land_cover in enumerate(scheme.classes)}
     dfc2020 = {code: index.get(code, IGNORE_INDEX) for code in DFC2020_CLASSES}
     dfc2020[NODATA_CODE] = IGNORE_INDEX
-    if source == 'dfc2020':
+    if require_legend(source) == 'dfc2020':
         return _table(dfc2020)
     igbp = {code: dfc2020[dfc] for code, dfc in enumerate(IGBP_TO_DFC2020)}
     return _table(igbp | {_IGBP_FILL: IGNORE_INDEX})
@@ -211,3 +213,22 @@ def get_scheme(name: str) -> ClassScheme:
     if name not in SCHEMES:
         raise ValueError(f"Expected a class scheme of {tuple(SCHEMES)}, got '{name}'.")
     return SCHEMES[name]
+
+
+def require_legend(name: str) -> Source:
+    """Check that there is a legend of a name.
+
+    Args:
+        name: Name of the legend.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: If there is no such legend.
+    """
+    if name not in get_args(Source):
+        raise ValueError(
+            f"Expected legend to be one of {get_args(Source)}, got '{name}'."
+        )
+    return cast(Source, name)

@@ -1,6 +1,5 @@
 """Datamodules: which set serves which stage, and its batches on the device."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -16,12 +15,12 @@ from .contract import data_contract
 from .datasets import PatchDataset, PatchesNotFoundError
 from .loading import require_one_size
 from .preparation import PrepareBatch, join_bands, take_bands
-from .resuming import ResumableDataModule, Workers
+from .resuming import ResumableDataModule, Workers, choose_num_workers
 from .sampling import ResumableSampler
 from .scaling import valid_pixels
 from .sets import SETS
 from .shares import fill_up
-from .transforms import value_ranges
+from .transforms import mean_and_std
 
 Sample = dict[str, Tensor]
 
@@ -100,9 +99,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
                 f'Expected batch_size from 1 and num_workers from 0, '
                 f'got {batch_size} and {num_workers}.'
             )
-        if num_workers is None:
-            num_workers = min(4, os.cpu_count() or 1)
-        super().__init__(PatchDataset, batch_size, num_workers)
+        super().__init__(PatchDataset, batch_size, choose_num_workers(num_workers))
         self.workers = workers
         self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
         for split, name in self.sets.items():
@@ -124,8 +121,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         self.bands, self.scheme, self.nan = bands, scheme, nan
         self.cities = cities
         self.contract = data_contract(bands, scheme, nan)
-        low, high = value_ranges(bands)
-        self.mean, self.std = low, high - low
+        self.mean, self.std = mean_and_std(bands)
         self.aug = PrepareBatch(bands, nan)
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
         self.collate_fn = _collate
@@ -140,9 +136,15 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
 
         Raises:
             DatasetNotFoundError: If a set's root is empty or missing.
-            ValueError: If a stage that needs labels is served by a set without.
+            ValueError: If a stage that needs labels is served by a set without, or
+                *stage* is another.
         """
-        for split in _SPLITS[str(getattr(stage, 'value', stage))]:
+        stage = str(getattr(stage, 'value', stage))
+        if stage not in _SPLITS:
+            raise ValueError(
+                f"Expected one of the stages {tuple(_SPLITS)}, got '{stage}'."
+            )
+        for split in _SPLITS[stage]:
             name = self.sets[split]
             if split != 'predict' and not SETS[name].is_labelled:
                 raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")

@@ -1,5 +1,6 @@
 """What datamodules share whose training goes on to the step after it was stopped."""
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -12,8 +13,25 @@ from .loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
 from .sampling import ResumableLoader, ResumableSampler
 
 Sample = dict[str, Tensor]
+#: More workers than these are not started unless asked for.
+_MOST_WORKERS = 4
+
 #: What loads batches beside the training.
 Workers = Literal['threads', 'processes']
+
+
+def choose_num_workers(num_workers: int | None) -> int:
+    """Choose how many workers load patches, unless that is said.
+
+    Args:
+        num_workers: What is said.
+
+    Returns:
+        That; for None one for each core, but no more than four.
+    """
+    return (
+        min(_MOST_WORKERS, os.cpu_count() or 1) if num_workers is None else num_workers
+    )
 
 
 class ResumableDataModule(LightningDataModule):

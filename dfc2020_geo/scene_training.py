@@ -1,9 +1,7 @@
 """The datamodule that trains and scores on whole scenes."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -11,13 +9,13 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import RasterDataset
 
 from .bands import DEFAULT_BANDS, NaN, Sensor, select_bands
-from .classes import Source, get_scheme
+from .classes import Source, get_scheme, require_legend
 from .contract import data_contract
 from .datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from .preparation import PrepareBatch
-from .resuming import ResumableDataModule
+from .resuming import ResumableDataModule, choose_num_workers
 from .scene_patches import GriddedPatches, RandomPatches, WindowSampler
-from .transforms import value_ranges
+from .transforms import mean_and_std
 
 Sample = dict[str, Tensor]
 # A Path would lose a slash of GDAL's virtual paths.
@@ -101,12 +99,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
                 augmentation is unfit for masks.
         """
         _check_numbers(patch_size, overlap, length, batch_size, num_workers)
-        if legend not in get_args(Source):
-            raise ValueError(
-                f"Expected legend to be one of {get_args(Source)}, got '{legend}'."
-            )
-        if num_workers is None:
-            num_workers = min(4, os.cpu_count() or 1)
+        num_workers = choose_num_workers(num_workers)
         super().__init__(JoinedScenes, batch_size, patch_size, length, num_workers)
         self.paths: dict[str, dict[str, Paths]] = {
             'train': {'s2': train_s2, 's1': train_s1, 'labels': train_labels},
@@ -119,12 +112,11 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             's2': s2_dataset,
             's1': s1_dataset,
         }
-        self.s2_offset, self.legend = s2_offset, legend
+        self.s2_offset, self.legend = s2_offset, require_legend(legend)
         self.bands, self.scheme, self.nan = bands, scheme, nan
         self.size, self.overlap = (patch_size, patch_size), overlap
         self.contract = data_contract(bands, scheme, nan)
-        low, high = value_ranges(bands)
-        self.mean, self.std = low, high - low
+        self.mean, self.std = mean_and_std(bands)
         self.aug = PrepareBatch(bands, nan)
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
 

@@ -1,6 +1,8 @@
 """What the parser has to say of settings, in a form for people."""
 
 import inspect
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import docstring_parser
@@ -21,6 +23,24 @@ def shorten(message: str) -> str:
         end = next((i for i, s in enumerate(told) if s.startswith('Given val')), None)
         lines = [lines[0], *(s for s in told[:end] if 'NoneType' not in s)]
     return ' '.join(line for line in lines if line)
+
+
+def suggest(names: Iterable[str], groups: Mapping[str, type]) -> str:
+    """Ask whether a setting that is not there was meant to be one that is.
+
+    Args:
+        names: Dotted names of settings, for example ``'data.batchsize'``.
+        groups: The class that has the settings of each group.
+
+    Returns:
+        The question, or nothing if there is none like it.
+    """
+    for name in names:
+        group, _, last = name.partition('.')
+        known = inspect.signature(groups[group]).parameters if group in groups else ()
+        if last not in known and (similar := get_close_matches(last, known, 1)):
+            return f'; did you mean --{group}.{similar[0]}?'
+    return ''
 
 
 def describe_settings(data: type, model: type) -> str:

@@ -7,19 +7,17 @@ import sys
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
-from itertools import count
-from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.cli import SaveConfigCallback as LightningSaveConfig
 from torchgeo.datamodules import BaseDataModule
 
 from .callbacks import (
     ClassMapWriter,
     PatchWriter,
     PreviewWriter,
+    SaveConfig,
     SceneMapWriter,
     ScoreWriter,
     show_megapixels,
@@ -28,7 +26,7 @@ from .conflicts import check_facts, check_lr, check_shared_facts
 from .contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from .datamodules import LandCoverDataModule
 from .scene_data import SceneDataModule
-from .settings import describe_settings, shorten
+from .settings import describe_settings, shorten, suggest
 from .statements import find_statement, read_statements, resolve_configs
 from .tasks import LandCoverSegmentation
 
@@ -42,25 +40,12 @@ _PARSER: dict[str, Any] = {
     'prog': 'dfc2020-geo',
 }
 
-
-class SaveConfig(LightningSaveConfig):
-    """Save the settings of a run with its logs, under the name of its stage.
-
-    So the settings of a training are still there when the network is tested, and when
-    a training goes on in the same place.
-    """
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save the settings, unless the run keeps no logs."""
-        if not trainer.loggers:
-            return
-        directory = Path(str(trainer.log_dir))
-        stage = str(getattr(trainer.state.fn, 'value', stage))
-        names = (f'{stage}{"" if i == 1 else f"-{i}"}.yaml' for i in count(1))
-        free = next(name for name in names if not (directory / name).exists())
-        # The first process decides: it may have written before another looks.
-        self.config_filename = trainer.strategy.broadcast(free)
-        super().setup(trainer, pl_module, stage)
+#: Whose arguments the settings of each group are.
+_GROUPS: dict[str, type] = {
+    'data': LandCoverDataModule,
+    'model': LandCoverSegmentation,
+    'trainer': Trainer,
+}
 
 
 class LandCoverCLI(LightningCLI):
@@ -161,12 +146,14 @@ class LandCoverCLI(LightningCLI):
         except ArgumentError as error:
             message = shorten(str(error))
             places = {
-                said.where
+                said.where: said.name
                 for said in self.statements
                 if f"'{said.name.rpartition('.')[2]}'" in message
+                or f'--{said.name}' in message.replace('=', ' ').split()
             }
             where = f' (in {", ".join(sorted(places))})' if places else ''
-            raise ValueError(message + where) from error
+            hint = suggest(places.values(), _GROUPS)
+            raise ValueError(message + where + hint) from error
         except SystemExit:
             if {'-h', '--help'} & {*args}:
                 print(describe_settings(LandCoverDataModule, LandCoverSegmentation))
@@ -215,6 +202,8 @@ def _quieten_libraries(is_training: bool) -> None:
         warnings.filterwarnings('ignore', message='Be aware that when using .ckpt_path')
     # Nothing there is replaced: a checkpoint of the same name gets a number.
     warnings.filterwarnings('ignore', message='Checkpoint directory .* is not empty')
+    # Its table of the network counts 32 bits for each number, whatever the precision.
+    warnings.filterwarnings('ignore', message='Precision .* by the model summary')
     for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch'):
         logging.getLogger(name).addFilter(
             lambda r: 'Tip: For seamless' not in str(r.msg)

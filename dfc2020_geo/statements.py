@@ -107,7 +107,8 @@ def read_statements(args: Sequence[str]) -> list[Statement]:
         A statement for each flag, and for each value in each config file.
 
     Raises:
-        ValueError: If a config file is no YAML.
+        TypeError: If a config file holds no settings under names.
+        ValueError: If it is no YAML.
     """
     statements: list[Statement] = []
     for flag, value in _pairs(args):

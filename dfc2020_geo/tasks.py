@@ -25,7 +25,7 @@ from .contract import (
 )
 from .losses import build_loss
 from .metrics import SegmentationScores
-from .models import NETWORKS, build_network
+from .models import NETWORKS, build_network, explain_missing
 from .training import TrainingTask
 from .voting import VotingTask
 
@@ -67,7 +67,7 @@ class LandCoverSegmentation(
             'baseline-deeplabv3+',
         ] = 'unet',
         backbone: str = 'resnet50',
-        weights: WeightsEnum | str | bool | None = None,
+        weights: WeightsEnum | bool | str | None = None,
         num_filters: int = 3,
         output_stride: int = 16,
         loss: Literal['ce', 'jaccard', 'focal', 'dice'] = 'ce',
@@ -180,11 +180,19 @@ class LandCoverSegmentation(
             labels=self.scheme.labels,
             ignore_index=IGNORE_INDEX,
         )
-        if self.hparams['model'] in NETWORKS:
-            arguments = inspect.signature(build_network).parameters
-            settings: dict[str, Any] = {**self.hparams, 'weights': self.weights}
-            self.model = build_network(**{name: settings[name] for name in arguments})
-            return
+        with explain_missing(self.weights):
+            if self.hparams['model'] in NETWORKS:
+                self._configure_ours()
+            else:
+                self._configure_theirs()
+
+    def _configure_ours(self) -> None:
+        arguments = inspect.signature(build_network).parameters
+        settings: dict[str, Any] = {**self.hparams, 'weights': self.weights}
+        self.model = build_network(**{name: settings[name] for name in arguments})
+
+    def _configure_theirs(self) -> None:
+        """Have torchgeo initialize one of its networks, and mend what it says."""
         try:
             super().configure_models()
         except (KeyError, RuntimeError) as error:

@@ -1,12 +1,14 @@
 """Whether tensors from a file are those of a network and of its optimiser."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
+
+from ..datasets.index import name_some
 
 #: How a computation is carried out, not what it computes; torch adds to these.
 _MEANS = {'params', 'initial_lr', 'foreach', 'fused', 'capturable', 'differentiable'}
@@ -115,17 +117,3 @@ def _describe_other_buffer(
             if number not in known or (shape and shape != tuple(known[number])):
                 return f'{name} of shape {shape}'
     return None
-
-
-def name_some(names: Iterable[Any]) -> str:
-    """Name the first three of many, and how many more there are.
-
-    Args:
-        names: Anything that has a name.
-
-    Returns:
-        A list in words; nothing for none.
-    """
-    names = [str(name) for name in names]
-    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-    return ', '.join(names[:3]) + more

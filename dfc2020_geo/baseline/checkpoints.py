@@ -17,14 +17,11 @@ from .agreement import describe_difference
 from .arguments import ARGUMENTS, baseline_arguments, network_settings
 from .config import fit_config
 from .pickles import read_arguments, write_arguments
-from .states import TrainingState, read_state, write_state
+from .states import TrainingState, network_weights, read_state, write_state
 from .takeover import take_over
 
 #: Where an imported checkpoint keeps the arguments that came with it.
 ARGUMENTS_KEY = 'dfc2020_baseline_arguments'
-
-#: What the names of a network's tensors begin with in a task.
-_NETWORK = 'model.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +109,7 @@ def export_checkpoint(
     checkpoint = read_checkpoint(ckpt_path)
     facts, step = checkpoint[CONTRACT_KEY], checkpoint['global_step']
     arguments = _arguments_of(checkpoint, ckpt_path)
-    weights = {
-        name.removeprefix(_NETWORK): value
-        for name, value in checkpoint['state_dict'].items()
-        if name.startswith(_NETWORK)
-    }
+    weights = network_weights(checkpoint['state_dict'])
     optimizer, remarks = _optimizer_of(checkpoint, arguments)
     if facts['nan'] != 'baseline':
         remarks.append(

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,10 @@ def run_import(args: list[str]) -> None:
         'Make a checkpoint of this package, and a config that trains it on, from a '
         'checkpoint of the 2020 baseline. Nothing in its files is run.',
     )
-    parser.add_argument(
-        '--config_file',
-        '--config',
-        type=Path,
-        required=True,
-        action=_Once,
-        help='its args.pkl',
-    )
-    parser.add_argument(
-        '--checkpoint_file', type=Path, required=True, help='its checkpoint_step_N.pth'
-    )
-    parser.add_argument(
-        '--out', type=Path, required=True, help='the checkpoint to write, FILE.ckpt'
-    )
+    add = partial(parser.add_argument, type=Path, required=True)
+    add('--config_file', '--config', action=_Once, help='its args.pkl')
+    add('--checkpoint_file', help='its checkpoint_step_N.pth')
+    add('--out', help='the checkpoint to write, FILE.ckpt')
     chosen = parser.parse_args(args[1:])
     print(f'Reading {chosen.checkpoint_file} as {chosen.config_file} says', flush=True)
     done = import_checkpoint(**vars(chosen))
@@ -57,12 +48,9 @@ def run_export(args: list[str]) -> None:
         'Write checkpoint_step_N.pth and args.pkl for the predict.py of the 2020 '
         'baseline, from a checkpoint of this package with a network of the baseline.',
     )
-    parser.add_argument(
-        '--ckpt_path', type=Path, required=True, help='checkpoint of this package'
-    )
-    parser.add_argument(
-        '--out', type=Path, required=True, dest='out_dir', help='directory to write to'
-    )
+    add = partial(parser.add_argument, type=Path, required=True)
+    add('--ckpt_path', help='checkpoint of this package')
+    add('--out', dest='out_dir', help='directory to write to')
     chosen = parser.parse_args(args[1:])
     print(f'Reading {chosen.ckpt_path}', flush=True)
     done = export_checkpoint(**vars(chosen))

@@ -79,15 +79,6 @@ def _model(args: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any
 
 def _trainer(args: Mapping[str, Any]) -> dict[str, Any]:
     folder = os.path.join(str(args['log_dir']), str(args['experiment_name']))
-    tensorboard = {
-        'save_dir': str(args['log_dir']),
-        'name': args['experiment_name'],
-        'version': '',
-    }
-    saving = {
-        'dirpath': f'{folder}/checkpoints',
-        'every_n_train_steps': args['save_freq'],
-    }
     return {
         'devices': 1,
         'max_epochs': args['max_epochs'],
@@ -96,21 +87,34 @@ def _trainer(args: Mapping[str, Any]) -> dict[str, Any]:
         'num_sanity_val_steps': 0,
         'log_every_n_steps': args['log_freq'],
         **({} if args['seed'] is None else {'deterministic': 'warn'}),
-        'logger': [
-            _object('lightning.pytorch.loggers.TensorBoardLogger', tensorboard),
-            _object(
-                'lightning.pytorch.loggers.CSVLogger',
-                {'save_dir': folder, 'name': 'csv'},
-            ),
-        ],
-        'callbacks': [
-            _object('dfc2020_geo.baseline.saving.BaselineCheckpoint', saving),
-            _object(
-                'dfc2020_geo.callbacks.TrainingLogger',
-                {'every_n_steps': args['log_freq']},
-            ),
-        ],
+        'logger': _loggers(args, folder),
+        'callbacks': _callbacks(args, folder),
     }
+
+
+def _loggers(args: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
+    tensorboard = {
+        'save_dir': str(args['log_dir']),
+        'name': args['experiment_name'],
+        'version': '',
+    }
+    csv = {'save_dir': folder, 'name': 'csv'}
+    return [
+        _object('lightning.pytorch.loggers.TensorBoardLogger', tensorboard),
+        _object('lightning.pytorch.loggers.CSVLogger', csv),
+    ]
+
+
+def _callbacks(args: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
+    saving = {
+        'dirpath': f'{folder}/checkpoints',
+        'every_n_train_steps': args['save_freq'],
+    }
+    logging = {'every_n_steps': args['log_freq']}
+    return [
+        _object('dfc2020_geo.baseline.saving.BaselineCheckpoint', saving),
+        _object('dfc2020_geo.callbacks.TrainingLogger', logging),
+    ]
 
 
 def _call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,76 +1,20 @@
 """``scripts/predict.py``: class maps and scores by the flags of the 2020 baseline."""
 
 import argparse
-import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..callbacks import ScoreWriter
 from ..contract import CONTRACT_KEY, data_contract, find_conflict, read_checkpoint
 from ..datasets import PatchesNotFoundError
-from ..sets import SETS
 from ..stages import LandCoverCLI
 from .arguments import network_settings
 from .checkpoints import import_checkpoint
-from .earlier import SCORES, set_aside
+from .earlier import set_aside
 from .pickles import read_arguments
-
-#: The set that each kind of data is here.
-DATASETS = {
-    'sen12ms_holdout': 'sen12ms_holdout',
-    'dfc2020_val': 'dfc2020_val',
-    'dfc2020_test': 'dfc2020_test',
-    'tiff_dir': 'unlabeled',
-    'TIFFdir': 'unlabeled',
-}
-
-#: The baseline's own flags. argparse takes the beginning of a flag for the whole one.
-_FLAGS = (
-    '--help',
-    '--config_file',
-    '--checkpoint_file',
-    '--score',
-    '--batch_size',
-    '--workers',
-    '--dataset',
-    '--data_dir',
-    '--out_dir',
-    '--preview_dir',
-)
-
-_TEXT = 'Write class maps, and score them, by the flags of the 2020 baseline.'
-_CONFIG = './args.pkl'
-_DATASET = 'sen12ms_holdout'
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the baseline's flags, and of one of our own."""
-    parser = argparse.ArgumentParser('predict.py', description=_TEXT)
-    add = parser.add_argument
-    path = os.path.expanduser
-    text = f'args.pkl of the checkpoint (default: {_CONFIG}); a checkpoint of this'
-    add('--config', type=path, help=f'{text} package can do without')
-    add('--config_file', type=path, help='the same')
-    text = 'checkpoint of the baseline or of this package (default: %(default)s)'
-    add('--checkpoint_file', type=path, default='./checkpoint.pth', help=text)
-    add('--score', action='store_true', help='score the class maps; needs labels')
-    text = '(default: %(default)s)'
-    add('--batch_size', type=int, default=32, help=f'patches in a batch {text}')
-    workers = f'processes that load patches {text}'
-    add('--workers', type=int, default=4, help=workers)
-    sets = tuple(DATASETS)
-    add('--dataset', choices=sets, help=f'kind of data (default: {_DATASET})')
-    add('--dataset_val', choices=sets, help='the same')
-    add('--data_dir', type=path, help='directory of the data')
-    out_dir = f'directory for the class maps {text}'
-    add('--out_dir', type=path, default='./results', help=out_dir)
-    text = 'directory for pictures; none are drawn without it'
-    add('--preview_dir', type=path, help=text)
-    overwrite = 'replace the outputs of earlier runs, which are moved away otherwise'
-    add('--overwrite', action='store_true', help=overwrite)
-    return parser
+from .prediction_flags import CONFIG, parse_flags, translate_flags
 
 
 def main(args: Sequence[str]) -> LandCoverCLI:
@@ -93,70 +37,15 @@ def main(args: Sequence[str]) -> LandCoverCLI:
         FileExistsError: If files in the output directory belong to no known run.
         ValueError: If flags contradict each other.
     """
-    given = build_parser().parse_args([complete_flag(argument) for argument in args])
-    dataset = _either(given, 'dataset', 'dataset_val', DATASETS.__getitem__) or _DATASET
-    name = DATASETS[dataset]
-    config = _either(given, 'config', 'config_file', Path)
-    _check(given, dataset)
+    given = parse_flags(args)
+    path = Path(given.checkpoint_file)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = _find_checkpoint(Path(given.checkpoint_file), config, folder)
-        command = ['predict', f'--ckpt_path={checkpoint}', *_flags(given, name)]
-        cli = _predict(command, given, dataset)
+        checkpoint = _find_checkpoint(path, given.config, folder)
+        command = ['predict', f'--ckpt_path={checkpoint}', *translate_flags(given)]
+        cli = _predict(command, given)
     if given.score:
         _print_scores(cli)
     return cli
-
-
-def complete_flag(argument: str) -> str:
-    """Write out a flag of the baseline that is given by its beginning.
-
-    argparse does so by itself, unless a flag of ours begins the same.
-
-    Args:
-        argument: An argument of the command line, with or without ``=VALUE``.
-
-    Returns:
-        The argument; with the whole flag if it is the beginning of one of the baseline.
-    """
-    start, *value = argument.split('=', 1)
-    found = [flag for flag in _FLAGS if flag.startswith(start)]
-    if len(found) != 1 or len(start) < 3 or start == '--config':
-        return argument
-    return '='.join([*found, *value])
-
-
-def _either(
-    given: argparse.Namespace, one: str, other: str, meaning: Callable[[str], Any]
-) -> str | None:
-    """Return what is given under one of two spellings."""
-    values = {f'--{name}': getattr(given, name) for name in (one, other)}
-    values = {flag: value for flag, value in values.items() if value is not None}
-    if len({meaning(value) for value in values.values()}) > 1:
-        both = ' and '.join(f'{flag} {value}' for flag, value in values.items())
-        raise ValueError(
-            f'Expected --{one} or --{other}, which mean the same, got {both}.'
-        )
-    return next(iter(values.values()), None)
-
-
-def _check(given: argparse.Namespace, dataset: str) -> None:
-    """Refuse flags that contradict each other, before anything is done."""
-    if given.score and not SETS[DATASETS[dataset]].is_labelled:
-        raise ValueError(
-            f'Expected a labelled dataset for --score, got {dataset}; leave --score '
-            'out, or take another dataset.'
-        )
-    if given.batch_size < 1 or given.workers < 0:
-        raise ValueError(
-            f'Expected --batch_size from 1 and --workers from 0, got '
-            f'{given.batch_size} and {given.workers}.'
-        )
-    if given.data_dir is None:
-        raise ValueError(f'Expected --data_dir, the directory of {dataset}, got none.')
-    if not Path(given.data_dir).is_dir():
-        raise ValueError(
-            f'Expected --data_dir to be a directory, got {given.data_dir}.'
-        )
 
 
 def _find_checkpoint(path: Path, config: str | None, folder: str) -> Path:
@@ -165,7 +54,7 @@ def _find_checkpoint(path: Path, config: str | None, folder: str) -> Path:
         contract = read_checkpoint(path)[CONTRACT_KEY]
     except ValueError:
         imported = Path(folder) / 'imported.ckpt'
-        import_checkpoint(config or _CONFIG, path, imported)
+        import_checkpoint(config or CONFIG, path, imported)
         return imported
     if config is not None:
         settings = network_settings(read_arguments(config))
@@ -180,36 +69,14 @@ def _find_checkpoint(path: Path, config: str | None, folder: str) -> Path:
     return path
 
 
-def _flags(given: argparse.Namespace, name: str) -> list[str]:
-    """Say the same in the flags of ``dfc2020-geo predict``."""
-    settings = {
-        'data.predict': name,
-        f'data.{SETS[name].data}_root': given.data_dir,
-        'data.batch_size': given.batch_size,
-        'data.num_workers': given.workers,
-        'trainer.devices': 1,
-        'class_maps.output_dir': given.out_dir,
-        'previews.max_previews': 0 if given.preview_dir is None else 'null',
-        'scores.predictions': given.score,
-        'scores.output_dir': Path(given.out_dir) / SCORES,
-    }
-    if given.preview_dir is not None:
-        settings['previews.output_dir'] = given.preview_dir
-    for writer in ('class_maps', 'previews', 'scores'):
-        settings[f'{writer}.overwrite'] = given.overwrite
-    return [f'--{key}={value}' for key, value in settings.items()]
-
-
-def _predict(
-    command: Sequence[str], given: argparse.Namespace, dataset: str
-) -> LandCoverCLI:
+def _predict(command: Sequence[str], given: argparse.Namespace) -> LandCoverCLI:
     """Predict; if outputs of an earlier run are in the way, after moving those."""
     try:
         return LandCoverCLI(command)
     except PatchesNotFoundError as error:
         raise PatchesNotFoundError(
-            f'{error.__cause__} (This is {dataset}: --data_dir is its root, --dataset '
-            'names another kind of data.)'
+            f'{error.__cause__} (This is {given.dataset}: --data_dir is its root, '
+            '--dataset names another kind of data.)'
         ) from error
     except FileExistsError as error:
         folders = [folder for folder in (given.out_dir, given.preview_dir) if folder]

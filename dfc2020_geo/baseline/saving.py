@@ -6,8 +6,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-#: What the names of a network's tensors begin with in a task.
-_NETWORK = 'model.'
+from .states import OPTIMIZER, STEP, WEIGHTS, network_weights
 
 
 class BaselineCheckpoint(ModelCheckpoint):
@@ -43,13 +42,9 @@ class BaselineCheckpoint(ModelCheckpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Add the baseline's entries to a checkpoint."""
-        checkpoint['model_state_dict'] = {
-            name.removeprefix(_NETWORK): tensor
-            for name, tensor in checkpoint['state_dict'].items()
-            if name.startswith(_NETWORK)
-        }
-        checkpoint['step'] = trainer.global_step
-        checkpoint['optimizer_state_dict'] = checkpoint['optimizer_states'][0]
+        checkpoint[WEIGHTS] = network_weights(checkpoint['state_dict'])
+        checkpoint[STEP] = trainer.global_step
+        checkpoint[OPTIMIZER] = checkpoint['optimizer_states'][0]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the network as it is after the last step."""

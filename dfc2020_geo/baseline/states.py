@@ -4,6 +4,7 @@ import pickle
 import re
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .agreement import name_some
+from ..datasets.index import name_some
 
 #: Names of what the file holds.
 WEIGHTS, STEP, OPTIMIZER = 'model_state_dict', 'step', 'optimizer_state_dict'
+
+#: What the names of a network's tensors begin with in a task.
+_NETWORK = 'model.'
 
 #: What torch raises for a file that it did not write, or one against its rules.
 _DAMAGE = (
@@ -95,6 +99,22 @@ def write_state(path: Path | str, state: TrainingState) -> None:
     """
     content = {WEIGHTS: state.weights, STEP: state.step, OPTIMIZER: state.optimizer}
     torch.save(content, path, pickle_protocol=3, _use_new_zipfile_serialization=False)
+
+
+def network_weights(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a task's network, by the names that the network has.
+
+    Args:
+        state_dict: The tensors of the task.
+
+    Returns:
+        Those of its network.
+    """
+    return {
+        name.removeprefix(_NETWORK): tensor
+        for name, tensor in state_dict.items()
+        if name.startswith(_NETWORK)
+    }
 
 
 def _load(path: Path | str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from .loggers import log_picture
 from .predictions import ClassMapWriter, PreviewWriter
 from .progress import SceneProgress, show_megapixels
+from .saved_settings import SaveConfig
 from .scene_maps import SceneMapWriter
 from .scores import ScoreWriter
 from .training import TrainingLogger
@@ -12,6 +13,7 @@ __all__ = [
     'ClassMapWriter',
     'PatchWriter',
     'PreviewWriter',
+    'SaveConfig',
     'SceneMapWriter',
     'SceneProgress',
     'ScoreWriter',

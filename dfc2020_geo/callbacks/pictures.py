@@ -13,7 +13,7 @@ from torchgeo.datasets import RGBBandsMissingError
 from ..bands import Band, select_bands
 from ..classes import ClassScheme, get_scheme
 from ..previews import render_class_map, render_image
-from ..transforms import value_ranges
+from ..transforms import mean_and_std
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def find_painter(
     if not facts:
         return None
     bands = select_bands(facts['bands'])
-    low, high = value_ranges(bands)
-    mean = getattr(datamodule, 'mean', low)
-    std = getattr(datamodule, 'std', high - low)
+    mean, std = mean_and_std(bands)
+    mean = getattr(datamodule, 'mean', mean)
+    std = getattr(datamodule, 'std', std)
     return BatchPainter(bands, get_scheme(facts['scheme']), mean, std, max_images)

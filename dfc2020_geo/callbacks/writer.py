@@ -61,7 +61,9 @@ class PatchWriter(BasePredictionWriter):
 
         Raises:
             OSError: If the directory cannot be written to.
-            ValueError: If the outputs would replace inputs or each other.
+            TypeError: If the dataset is none of this package's.
+            ValueError: If the outputs would replace inputs or each other, or the
+                network is of other bands or classes than the dataset.
         """
         datamodule: Any = getattr(trainer, 'datamodule', None)
         if stage != 'predict' or datamodule is None:

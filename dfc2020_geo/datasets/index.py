@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import Any
 
 from .runs import Run, match_names
 from .trees import Tree
@@ -114,10 +116,11 @@ def _walk(tree: Tree, folder: str, layout: Layout) -> Iterator[Place]:
         yield from _walk_all(tree, (f'{folder}/{name}' for name in inner), layout)
 
 
-def name_some(names: Collection[str]) -> str:
+def name_some(names: Collection[Any]) -> str:
     """Name the first three, and say how many more there are."""
     more = len(names) - 3
-    return ', '.join(list(names)[:3]) + (f' and {more} more' if more > 0 else '')
+    first = ', '.join(map(str, islice(names, 3)))
+    return first + (f' and {more} more' if more > 0 else '')
 
 
 def not_found(

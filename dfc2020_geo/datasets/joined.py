@@ -13,7 +13,7 @@ from ..classes import IGNORE_INDEX
 from ..rasters import open_raster
 from ..scaling import valid_pixels
 from .plotting import DrawsSamples
-from .warping import Pixels, is_north_up
+from .warping import PixelGrid, is_north_up
 
 
 class JoinedScenes(DrawsSamples, IntersectionDataset):
@@ -157,7 +157,7 @@ def _by_sensor(image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
     return [image[channels] for channels in sensors.values()]
 
 
-def _find_pixels(leaf: Any) -> Pixels:
+def _find_pixels(leaf: Any) -> PixelGrid:
     """Find the pixels of a dataset's first file, in the dataset's CRS and res."""
     crs, (xres, yres) = CRS.from_user_input(leaf.crs), leaf.res
     left, bottom, right, top = leaf.index.total_bounds
@@ -172,4 +172,4 @@ def _find_pixels(leaf: Any) -> Pixels:
             )
     transform = type(raster.transform)(xres, 0, left, 0, -yres, top)
     height, width = round((top - bottom) / yres), round((right - left) / xres)
-    return Pixels(crs, transform, height, width)
+    return PixelGrid(crs, transform, height, width)

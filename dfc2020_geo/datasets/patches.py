@@ -12,15 +12,14 @@ from matplotlib.colors import ListedColormap
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from torchgeo.datasets.utils import Sample
 
-from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
+from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
 from ..packs import open_pack
 from ..rasters import Grid, fill_image, read_grid
 from ..tiffs import Pixels
-from .files import PatchFiles
 from .packed import PackTree
 from .plotting import DrawsSamples
-from .reading import Kind, PackReader, Reader, TreeReader, Wanted
+from .reading import Reader, make_reader, other_sizes, want_bands
 from .runs import rename
 from .stored import store_bands
 from .table import PatchTable
@@ -96,12 +95,6 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             raise ValueError(
                 f"Expected split to be one of {self.splits}, got '{split}'."
             )
-        try:
-            self._pack = open_pack(root)
-        except FileNotFoundError as error:
-            raise PatchesNotFoundError(str(error)) from None
-        self.root = self._pack.root if self._pack else Path(root).expanduser()
-        self._tree = PackTree(self._pack) if self._pack else FolderTree(self.root)
         self.split = split
         self.bands = select_bands(bands)
         self.scheme = get_scheme(scheme)
@@ -112,6 +105,9 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         colors = [land_cover.color for land_cover in self.scheme.classes]
         self.cmap = ListedColormap(np.divide(colors, 255), name=scheme)
         try:
+            self._pack = open_pack(root)
+            self.root = self._pack.root if self._pack else Path(root).expanduser()
+            self._tree = PackTree(self._pack) if self._pack else FolderTree(self.root)
             self.files = self._index()
         except FileNotFoundError as error:
             raise PatchesNotFoundError(str(error)) from None
@@ -189,21 +185,10 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         """What reads the files: another one in copies that have others."""
         reader = self._last_reader
         if reader is None or reader.files is not self.files:
-            files, wanted = self.files, self._wanted()
-            pack = self._pack
-            reader = (
-                PackReader(pack, files, wanted) if pack else TreeReader(files, wanted)
-            )
+            wanted = want_bands(self.bands, self._label_bands)
+            reader = make_reader(self._pack, self.files, wanted)
             self._last_reader = reader
         return reader
-
-    def _wanted(self) -> Wanted:
-        wanted: dict[Kind, tuple[tuple[int, ...], int]] = {}
-        for sensor in self._sensors:
-            bands = [band for band in self.bands if band.sensor == sensor]
-            indexes = tuple(band.file_index for band in bands)
-            wanted[sensor] = indexes, FILE_BANDS[sensor]
-        return wanted | {'label': ((1,), self._label_bands)}
 
     def _read_patch(
         self, index: int, out: Mapping[str, np.ndarray]
@@ -212,9 +197,8 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         if 'mask' in out:
             out = {**out, 'label': out['mask'][None]}
         found = self._reader.read(index, out)
-        rasters = {kind: pixels.values for kind, pixels in found.items()}
-        if len({raster.shape[-2:] for raster in rasters.values()}) > 1:
-            raise _other_sizes(self.files[index], rasters)
+        if len({pixels.values.shape[-2:] for pixels in found.values()}) > 1:
+            raise other_sizes(self.files[index], found)
         bands = {sensor: found[sensor] for sensor in self._sensors}
         return bands, found['label'].values[0] if 'label' in found else None
 
@@ -269,12 +253,3 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             Its id with ``_dfc_``, ``_lc_`` or ``_pred_`` in place of ``_s2_``.
         """
         return rename(self.files[index].id, 's2', self._prediction)
-
-
-def _other_sizes(files: PatchFiles, rasters: Mapping[Kind, np.ndarray]) -> RuntimeError:
-    """Say that arrays of shape ``(..., H, W)`` differ in height or width."""
-    sizes = {getattr(files, kind): r.shape[-2:] for kind, r in rasters.items()}
-    found = ' and '.join(f'{h} x {w} of {path}' for path, (h, w) in sizes.items())
-    return RuntimeError(
-        f'Expected files of one patch to have the same height and width, got {found}.'
-    )

@@ -1,14 +1,16 @@
 """How the files of a patch are read: from a disk, or from a pack."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
+from ..bands import FILE_BANDS, Band
 from ..packs import Pack
 from ..rasters import read_stored, require_real
 from ..tiffs import Pixels
+from .files import PatchFiles
 from .table import PatchTable
 
 #: The attributes of files that are read.
@@ -20,6 +22,23 @@ type Wanted = Mapping[Kind, tuple[tuple[int, ...], int]]
 
 #: In place of a raster's row: not looked for yet, and none.
 _UNKNOWN, _NONE = -1, -2
+
+
+def want_bands(bands: Sequence[Band], num_label_bands: int) -> Wanted:
+    """Say what is read of a patch: bands of its images, and its label.
+
+    Args:
+        bands: The bands of the images, in channel order.
+        num_label_bands: Number of bands in the label's file; the first one is read.
+
+    Returns:
+        The sensors in channel order, then the label.
+    """
+    wanted: dict[Kind, tuple[tuple[int, ...], int]] = {}
+    for band in bands:
+        indexes, num_bands = wanted.get(band.sensor, ((), FILE_BANDS[band.sensor]))
+        wanted[band.sensor] = (*indexes, band.file_index), num_bands
+    return wanted | {'label': ((1,), num_label_bands)}
 
 
 class Reader(ABC):
@@ -112,3 +131,36 @@ class PackReader(Reader):
         rows = [_NONE if p is None else self._pack.find(p) for p in paths]
         self._rows[index] = rows
         return rows
+
+
+def make_reader(pack: Pack | None, files: PatchTable, wanted: Wanted) -> Reader:
+    """Make what reads the files of patches.
+
+    Args:
+        pack: The pack that they are in, None for files on a disk.
+        files: The files of each patch.
+        wanted: What is read of them.
+
+    Returns:
+        The reader.
+    """
+    return (
+        TreeReader(files, wanted) if pack is None else PackReader(pack, files, wanted)
+    )
+
+
+def other_sizes(files: PatchFiles, found: Mapping[Kind, Pixels]) -> RuntimeError:
+    """Say that the files of a patch differ in height or width.
+
+    Args:
+        files: The files of the patch.
+        found: What was read of them.
+
+    Returns:
+        An error to raise, which names them.
+    """
+    sizes = {getattr(files, k): pixels.values.shape[-2:] for k, pixels in found.items()}
+    listed = ' and '.join(f'{h} x {w} of {path}' for path, (h, w) in sizes.items())
+    return RuntimeError(
+        f'Expected files of one patch to have the same height and width, got {listed}.'
+    )

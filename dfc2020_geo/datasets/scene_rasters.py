@@ -15,16 +15,13 @@ from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from ..rasters import open_raster
+from ..rasters import SCENE_SUFFIXES, open_raster
 from .joined import JoinedScenes
 from .plotting import DrawsSamples
-from .warping import Pixels, is_north_up, read_pixels
+from .warping import PixelGrid, is_north_up, read_on_grid
 
 Transform = Callable[[Sample], Sample]
 Paths = Path | str | Iterable[Path | str]
-
-#: What the names of rasters end in, where a folder is searched.
-_RASTERS = ('.tif', '.tiff', '.jp2', '.vrt')
 
 
 class SceneRasters(DrawsSamples, RasterDataset):
@@ -77,7 +74,10 @@ class SceneRasters(DrawsSamples, RasterDataset):
             path
             for path in super().files
             if path in named
-            or (path.lower().endswith(_RASTERS) and not Path(path).name.startswith('.'))
+            or (
+                path.lower().endswith(SCENE_SUFFIXES)
+                and not Path(path).name.startswith('.')
+            )
         ]
 
     def _check(self, path: str) -> CRS:
@@ -140,17 +140,19 @@ class SceneRasters(DrawsSamples, RasterDataset):
             'transform': torch.tensor(tuple(transform), dtype=torch.float64),
         }
         height, width = (round((s.stop - s.start) / s.step) for s in (y, x))
-        pixels = Pixels(CRS.from_user_input(self.crs), transform, height, width)
+        pixels = PixelGrid(CRS.from_user_input(self.crs), transform, height, width)
         sample |= self._read(files.filepath, pixels)
         return sample if self.transforms is None else self.transforms(sample)
 
-    def _read(self, paths: Iterable[str], pixels: Pixels) -> dict[str, Tensor]:
+    def _read(self, paths: Iterable[str], pixels: PixelGrid) -> dict[str, Tensor]:
         """Read files; where they overlap, the first with data counts."""
         values, path = None, ''
         for path in paths:
             with open_raster(path) as raster:
                 indexes = self._find_bands(raster)
-                new = read_pixels(raster, indexes, pixels, self.resampling, self._unset)
+                new = read_on_grid(
+                    raster, indexes, pixels, self.resampling, self._unset
+                )
             if values is None:
                 values = new
             else:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..band_naming import name_bands
 from ..bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
-from ..classes import NODATA_CODE, Source, get_scheme
+from ..classes import NODATA_CODE, Source, get_scheme, require_legend
 from .scene_rasters import Paths, SceneRasters, Transform
 
 
@@ -140,11 +140,7 @@ class LabelScenes(SceneRasters):
                 and none is given.
         """
         self.scheme = get_scheme(scheme)
-        if legend not in ('dfc2020', 'igbp'):
-            raise ValueError(
-                f"Expected the legend 'dfc2020' or 'igbp', got '{legend}'."
-            )
-        self.legend: Source = legend
+        self.legend: Source = require_legend(legend)
         super().__init__(paths, crs, res, None, transforms)
 
     def _find_bands(self, raster: DatasetReader) -> list[int]:

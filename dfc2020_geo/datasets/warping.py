@@ -19,7 +19,7 @@ _TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Pixels:
+class PixelGrid:
     """A rectangle of pixels on the ground, north up.
 
     Attributes:
@@ -41,10 +41,10 @@ def is_north_up(transform: Affine) -> bool:
     return a > 0 > e and b == d == 0
 
 
-def read_pixels(
+def read_on_grid(
     raster: DatasetReader,
     indexes: Sequence[int],
-    pixels: Pixels,
+    pixels: PixelGrid,
     resampling: Resampling,
     unset: float | None,
 ) -> np.ndarray:
@@ -70,7 +70,7 @@ def read_pixels(
     return _cut(raster, indexes, pixels, origin)
 
 
-def _origin(raster: DatasetReader, pixels: Pixels) -> tuple[int, int] | None:
+def _origin(raster: DatasetReader, pixels: PixelGrid) -> tuple[int, int] | None:
     """Find the first pixel's row and column in a raster, if it is one of its own."""
     if raster.crs != pixels.crs:
         return None
@@ -84,7 +84,7 @@ def _origin(raster: DatasetReader, pixels: Pixels) -> tuple[int, int] | None:
 def _cut(
     raster: DatasetReader,
     indexes: Sequence[int],
-    pixels: Pixels,
+    pixels: PixelGrid,
     origin: tuple[int, int],
 ) -> np.ndarray:
     image = np.full((len(indexes), pixels.height, pixels.width), np.nan, np.float32)
@@ -108,7 +108,7 @@ def _cut(
 def _warp(
     raster: DatasetReader,
     indexes: Sequence[int],
-    pixels: Pixels,
+    pixels: PixelGrid,
     resampling: Resampling,
     unset: float | None,
 ) -> np.ndarray:
@@ -132,7 +132,7 @@ def _warp(
     return image
 
 
-def _scales(raster: DatasetReader, pixels: Pixels) -> dict[str, float]:
+def _scales(raster: DatasetReader, pixels: PixelGrid) -> dict[str, float]:
     """Say how many pixels there are for one of the raster, along both axes.
 
     GDAL would guess it from the outline, and smooth what is turned.

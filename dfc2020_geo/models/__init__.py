@@ -6,10 +6,16 @@ from torch import nn
 from torchvision.models._api import WeightsEnum
 
 from .deeplabv3plus import BaselineDeepLabV3Plus
-from .pretrained import load_backbone
+from .pretrained import explain_missing, load_backbone
 from .unet import BaselineUNet
 
-__all__ = ['NETWORKS', 'BaselineDeepLabV3Plus', 'BaselineUNet', 'build_network']
+__all__ = [
+    'NETWORKS',
+    'BaselineDeepLabV3Plus',
+    'BaselineUNet',
+    'build_network',
+    'explain_missing',
+]
 
 #: Networks by the name that selects them, made of the number of channels, the number of
 #: classes and the output stride, for which the U-Net has no use.
@@ -46,9 +52,11 @@ def build_network(
         The network.
 
     Raises:
-        ValueError: If the network lacks what an argument is for, or weights do not
-            fit.
+        ValueError: If there is no such network, it lacks what an argument is for, or
+            weights do not fit.
     """
+    if model not in NETWORKS:
+        raise ValueError(f"Expected a network of {tuple(NETWORKS)}, got '{model}'.")
     network = NETWORKS[model](in_channels, num_classes, output_stride)
     backbone = getattr(network, 'encoder', None)
     asked = {'weights': weights, 'freeze_backbone': freeze_backbone}

@@ -1,6 +1,8 @@
-"""Weights that others trained, for the backbone of the 2020 baseline."""
+"""Weights that others trained, for the backbones of networks."""
 
 import pickle
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,60 @@ from torchvision.models._api import WeightsEnum
 
 #: What the backbone lacks, and what stays as it is: another number of channels.
 _NOT_LOADED = ('fc.weight', 'fc.bias', 'conv1.weight')
+
+#: What libraries raise for weights that they cannot use.
+_REFUSALS = (ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError)
+
+#: What torchgeo says of weights, in parts, and what it means.
+_REASONS = {
+    'not a valid WeightsEnum': 'is none of them',
+    'hyper_parameters': 'is no checkpoint with a backbone, as torchgeo writes them',
+    'Unknown checkpoint task': 'is no checkpoint with a backbone for torchgeo',
+}
+
+
+@contextmanager
+def explain_missing(weights: WeightsEnum | bool | str | None) -> Generator[None]:
+    """Say of a backbone's weights that cannot be loaded what to do instead.
+
+    Args:
+        weights: The weights that are asked for while the context is open.
+
+    Raises:
+        OSError: If they are not there and cannot be fetched.
+        ValueError: If they are unknown, no weights, or those of another backbone.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not weights:
+            raise
+        raise OSError(
+            f'Expected to fetch the weights of the backbone (model.weights={weights}), '
+            f'got {type(error).__name__} ({_one_line(error)}); run it once with a '
+            'network, which keeps them, name a file, or start from random ones with '
+            'model.weights=null.'
+        ) from error
+    except _REFUSALS as error:
+        if not (reason := _reason(error)):
+            raise
+        raise ValueError(
+            'Expected true, or the name or file of weights that fit the backbone and '
+            f'its bands, got model.weights={weights}, which {reason}.'
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what a library says is wrong with weights, or nothing."""
+    if isinstance(error, (pickle.UnpicklingError, EOFError)):
+        return 'is damaged or no file of weights'
+    if 'loading state_dict' in str(error):
+        return f'does not fit ({_one_line(error).partition(": ")[2]})'
+    return next((why for said, why in _REASONS.items() if said in str(error)), '')
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split()).rstrip('.')
 
 
 def load_backbone(backbone: nn.Module, weights: WeightsEnum | str | bool) -> None:
