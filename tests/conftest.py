@@ -8,8 +8,13 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 DATA = Path(__file__).parent / 'data'
+
+# A machine that is busy with something else breaks no law.
+settings.register_profile('untimed', deadline=None)
+settings.load_profile('untimed')
 
 #: Which of the processes this is that pytest-xdist runs tests in, and of how many.
 PROCESS = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))

@@ -1,6 +1,7 @@
 """Benchmarks run to the end, and say what they found as a table and as JSON."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -51,10 +52,18 @@ def test_all_in_one_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_growth(tmp_path: Path) -> None:
+def test_growth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, plot = tmp_path / 'growth.json', tmp_path / 'growth.png'
-    run('benchmark_growth.py', '--patches=1400', f'--json={path}', f'--plot={plot}')
+    script = runpy.run_path(str(SCRIPTS / 'benchmark_growth.py'))
+    # Each task is a process; one for each thing that a task does is enough.
+    tasks = {do: name for name, (do, _) in script['TASKS'].items()}.values()
+    assert len(tasks) == 3
+    for name in script['TASKS'].keys() - {*tasks}:
+        monkeypatch.delitem(script['TASKS'], name)
+    command = ['--patches=1400', f'--json={path}', f'--plot={plot}']
+    monkeypatch.setattr(sys, 'argv', ['benchmark_growth.py', *command])
+    script['main']()
     figures = json.loads(path.read_text())
-    assert len({figure['task'] for figure in figures}) == len(figures) == 6
+    assert [figure['task'] for figure in figures] == [*script['TASKS']]
     assert all(figure['seconds'] > 0 for figure in figures)
     assert plot.read_bytes().startswith(b'\x89PNG')

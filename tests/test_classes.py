@@ -87,6 +87,13 @@ def test_codes_that_are_no_integers_are_refused() -> None:
         get_scheme('dfc2020').encode(np.ones(2, dtype=np.float32), 'igbp')
 
 
+def test_an_unknown_legend_is_no_other_one() -> None:
+    with pytest.raises(
+        ValueError, match=r"legend .* \('igbp', 'dfc2020'\), got 'IGBP'"
+    ):
+        get_scheme('dfc2020').encode(np.ones(2, dtype=np.uint8), 'IGBP')  # ty: ignore[invalid-argument-type]
+
+
 def test_unknown_scheme_is_named() -> None:
     with pytest.raises(ValueError, match=r"'dfc2020-contest'\), got 'igbp'"):
         get_scheme('igbp')

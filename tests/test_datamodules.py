@@ -174,6 +174,11 @@ def test_unknown_or_unfit_sets_are_named(baseline_tree: Path) -> None:
         _datamodule(baseline_tree, test='unlabeled').setup('test')
 
 
+def test_an_unknown_stage_is_named(baseline_tree: Path) -> None:
+    with pytest.raises(ValueError, match=r"stages \('fit', .*'predict'\), got 'train'"):
+        _datamodule(baseline_tree).setup('train')
+
+
 def test_stages_of_a_trainer_are_taken_as_they_come(baseline_tree: Path) -> None:
     from torchgeo.tasks import SemanticSegmentation
 

@@ -9,7 +9,9 @@ import pytest
 import rasterio
 import torch
 from lightning.pytorch import Trainer
+from quick_processes import TOGETHER, run_two
 
+from dfc2020_geo.cli import main
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.tasks import LandCoverSegmentation
 
@@ -37,29 +39,32 @@ def checkpoint(baseline_tree: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-def _run(folder: Path, checkpoint: Path, tree: Path, *args: str) -> None:
-    command = [
-        sys.executable, '-m', 'dfc2020_geo', *args, f'--ckpt_path={checkpoint}',
-        f'--data.dfc2020_root={tree / "dfc2020"}', '--data.num_workers=0',
+def _stage(stage: str, checkpoint: Path, tree: Path, *more: str) -> list[str]:
+    return [
+        stage, f'--ckpt_path={checkpoint}', f'--data.dfc2020_root={tree / "dfc2020"}',
         f'--data.unlabeled_root={tree / "tiffs"}', '--data.batch_size=2',
-        '--trainer.accelerator=cpu', '--trainer.logger=false',
+        '--data.num_workers=0', '--trainer.accelerator=cpu', '--trainer.logger=false',
+        *more,
     ]  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, timeout=240)
-
-
-TWO = ('--trainer.devices=2', '--trainer.strategy=ddp')
 
 
 def test_scores_of_two_processes_are_those_of_one(
     checkpoint: Path, baseline_tree: Path, tmp_path: Path
 ) -> None:
     # Three patches: one of the two processes has one more to score.
-    for name, flags in {'one': (), 'two': TWO}.items():
-        (tmp_path / name).mkdir()
-        _run(tmp_path / name, checkpoint, baseline_tree, 'test', *flags)
+    folders = [tmp_path / name for name in ('one', 'two')]
+    outputs = [f'--scores.output_dir={folder}' for folder in folders]
+    main(_stage('test', checkpoint, baseline_tree, outputs[0]))
+    # As a user's command, by Lightning's launcher.
+    command = _stage('test', checkpoint, baseline_tree, outputs[1], *TOGETHER)
+    subprocess.run(
+        [sys.executable, '-m', 'dfc2020_geo', *command],
+        cwd=tmp_path,
+        check=True,
+        timeout=240,
+    )
     one, two = (
-        json.loads((tmp_path / name / 'dfc2020_test.json').read_text())
-        for name in ('one', 'two')
+        json.loads((folder / 'dfc2020_test.json').read_text()) for folder in folders
     )
     assert one == two
     assert one['pixels'] > 0
@@ -68,9 +73,16 @@ def test_scores_of_two_processes_are_those_of_one(
 def test_two_processes_write_the_maps_of_one(
     checkpoint: Path, baseline_tree: Path, tmp_path: Path
 ) -> None:
-    for name, flags in {'one': (), 'two': TWO}.items():
-        outputs = [f'--class_maps.output_dir={name}', f'--previews.output_dir={name}_p']
-        _run(tmp_path, checkpoint, baseline_tree, 'predict', *outputs, *flags)
+    commands = [
+        _stage(
+            'predict', checkpoint, baseline_tree,
+            f'--class_maps.output_dir={tmp_path / name}',
+            f'--previews.output_dir={tmp_path / name}_previews',
+        )
+        for name in ('one', 'two')
+    ]  # fmt: skip
+    main(commands[0])
+    run_two(main, tmp_path, *commands[1])
     names = sorted(path.name for path in (tmp_path / 'one').glob('*.tif'))
     assert len(names) == 3
     for name in names:

@@ -397,7 +397,6 @@ print('went on')
     assert ended.stdout.endswith('went on\n')
 
 
-@pytest.mark.slow
 def test_processes_begin_while_threads_load() -> None:
     threads = iter(ThreadedLoader(_set(), batch_size=2, num_workers=2))
     next(threads)

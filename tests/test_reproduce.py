@@ -1,8 +1,13 @@
 """The script that fills the table of the 2020 baseline, on made-up checkpoints."""
 
+import contextlib
+import io
+import json
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from dockerfile import run_environment
 from golden_weights import fill_network
 from torch import nn
 
+from dfc2020_geo.cli import main
 from dfc2020_geo.models import build_network
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +39,68 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+#: Stands for the command: asks the process of the tests, which has loaded everything.
+STAND_IN = """#!{python} -IS
+import json, os, socket, sys
+with socket.create_connection(('127.0.0.1', {port})) as there:
+    there.sendall(json.dumps([os.getcwd(), sys.argv[1:]]).encode())
+    there.shutdown(socket.SHUT_WR)
+    code, out, err = json.load(there.makefile())
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(code)
+"""
+
+
+def run_here(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the script; its calls of the command are answered by this process."""
+    command = folder / 'bin' / 'dfc2020-geo'
+    command.parent.mkdir(exist_ok=True)
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+        command.write_text(STAND_IN.format(python=sys.executable, port=port))
+        command.chmod(0o755)
+        environment = run_environment()
+        environment['PATH'] = f'{command.parent}:{environment["PATH"]}'
+        with (
+            (folder / 'out.txt').open('w+') as out,
+            (folder / 'err.txt').open('w+') as err,
+            subprocess.Popen(
+                [SCRIPT, *map(str, arguments)], env=environment, stdout=out, stderr=err
+            ) as script,
+        ):
+            _answer_until_end(server, script)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(
+                script.args, script.returncode, out.read(), err.read()
+            )
+
+
+def _answer_until_end(server: socket.socket, script: subprocess.Popen[bytes]) -> None:
+    server.settimeout(0.05)
+    while script.poll() is None:
+        with contextlib.suppress(TimeoutError):
+            there, _ = server.accept()
+            with there, there.makefile('rw') as file:
+                json.dump(_run_command(*json.load(file)), file)
+
+
+def _run_command(folder: str, arguments: list[str]) -> tuple[object, str, str]:
+    """Run the command; return its exit code and what it says."""
+    code: object = 0
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        try:
+            main(arguments)
+        except SystemExit as stopped:
+            code = stopped.code
+    return code, out.getvalue(), err.getvalue()
 
 
 def rows(text: str) -> dict[tuple[str, str], list[str]]:
@@ -201,7 +269,7 @@ def test_the_table_is_filled_bit_by_bit(
     rest = ('--out', out, '--', '--data.num_workers', 0)
 
     def go(*arguments: object) -> tuple[dict[tuple[str, str], list[str]], list[str]]:
-        answer = run(*arguments, *rest)
+        answer = run_here(tmp_path, *arguments, *rest)
         assert answer.returncode == 0, answer.stderr
         table = (out / 'baseline.md').read_text()
         assert table in answer.stdout
@@ -217,7 +285,8 @@ def test_the_table_is_filled_bit_by_bit(
 
     # SEN12MS is not where it should be, which is found before anything is scored.
     (tmp_path / 'empty').mkdir()
-    answer = run(*s2, *contest, '--sen12ms', tmp_path / 'empty', *rest)
+    empty = ('--sen12ms', tmp_path / 'empty')
+    answer = run_here(tmp_path, *s2, *contest, *empty, *rest)
     assert re.search(r'a batch of sen12ms_holdout, got: .*empty', answer.stderr)
     assert not list((out / 's2').glob('*.csv'))
 
@@ -251,6 +320,6 @@ def test_the_table_is_filled_bit_by_bit(
     answer = run('--s2', tmp_path / 's1s2', *contest, *rest)
     assert re.search(r'Expected what \S*inputs\.txt says, got \d+', answer.stderr)
     mixed = ('--s2', tmp_path / 's1s2', *contest, '--out', tmp_path / 'mixed')
-    answer = run(*mixed)
+    answer = run_here(tmp_path, *mixed)
     assert re.search(r'for s2 in \S*s1s2, got one for s1s2', answer.stderr)
     assert answer.returncode == 1

@@ -1,8 +1,6 @@
 """Training and scoring on scenes: what is drawn, and what is counted."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import rasterio
 import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer, seed_everything
+from quick_processes import run_two
 from scene_rasters import Place, codes, s1_image, s2_image, write
 from sklearn.metrics import confusion_matrix, recall_score
 from torch import nn
@@ -20,6 +19,7 @@ from torchgeo.datasets import Sentinel1, Sentinel2
 from dfc2020_geo.bands import BAND_SETS
 from dfc2020_geo.callbacks import ScoreWriter
 from dfc2020_geo.classes import IGNORE_INDEX, get_scheme
+from dfc2020_geo.cli import main
 from dfc2020_geo.datasets import JoinedScenes
 from dfc2020_geo.scene_patches import GriddedPatches, RandomPatches, WindowSampler
 from dfc2020_geo.scene_training import SceneTrainingDataModule
@@ -369,21 +369,18 @@ def test_a_network_learns_from_a_scene(tmp_path: Path) -> None:
 def test_two_processes_score_what_one_scores(root: Path, tmp_path: Path) -> None:
     _, trainer = _fit(root, tmp_path, max_steps=2)
     trainer.save_checkpoint(tmp_path / 'tiny.ckpt')
-    flags = [f'--data.test_{kind}={root / kind}' for kind in ('s2', 's1', 'labels')]
-    two = ['--trainer.devices=2', '--trainer.strategy=ddp']
-    scores = []
-    for name, more in (('one', []), ('two', two)):
-        subprocess.run(
-            [
-                sys.executable, '-m', 'dfc2020_geo', 'test',
-                '--data=dfc2020_geo.scene_training.SceneTrainingDataModule', *flags,
-                f'--ckpt_path={tmp_path / "tiny.ckpt"}', '--data.patch_size=16',
-                '--data.num_workers=0', '--trainer.accelerator=cpu',
-                '--trainer.logger=false', f'--scores.output_dir={name}', *more,
-            ],
-            cwd=tmp_path, check=True, timeout=240,
-        )  # fmt: skip
-        scores.append(json.loads((tmp_path / name / 'scenes_test.json').read_text()))
+    command = [
+        'test', '--data=dfc2020_geo.scene_training.SceneTrainingDataModule',
+        *(f'--data.test_{kind}={root / kind}' for kind in ('s2', 's1', 'labels')),
+        f'--ckpt_path={tmp_path / "tiny.ckpt"}', '--data.patch_size=16',
+        '--data.num_workers=0', '--trainer.accelerator=cpu', '--trainer.logger=false',
+    ]  # fmt: skip
+    main([*command, f'--scores.output_dir={tmp_path / "one"}'])
+    run_two(main, tmp_path, *command, '--scores.output_dir=two')
+    scores = [
+        json.loads((tmp_path / name / 'scenes_test.json').read_text())
+        for name in ('one', 'two')
+    ]
     assert scores[0] == scores[1]
     assert scores[0]['pixels'] == sum(
         (_truth(place) != IGNORE_INDEX).sum() for place in PLACES.values()

@@ -375,7 +375,10 @@ def test_a_checkpoint_is_asked_for(
         ('--model.backbone=resnet5x', "of smp, or of timm .*'resnet5x'"),
         ('--model.class_weights=[1,2]', 'class weight for each of .* got 2'),
         ('--data.bach_size=3', "'bach_size' is not accepted .in flag --data.bach_size"),
+        ('--data.batchsize=3', r'; did you mean --data\.batch_size\?$'),
+        ('--model.learning_rat=3', r'.in flag --model\.learning_rat\)$'),
         ('--trainer.max_epoch=3', 'unrecognized arguments: --trainer.max_epoch'),
+        ('--trainer.max_epoch=3', r'; did you mean --trainer\.max_epochs\?$'),
     ],
 )
 def test_wrong_settings_end_in_one_line(
@@ -395,6 +398,24 @@ def test_help_lists_the_settings_of_data_and_model(
     printed = capsys.readouterr().out
     assert '--data.sen12ms_root (default: data/sen12ms)' in printed
     assert '--model.backbone_lr (default: None)' in printed
+
+
+def test_half_precision_brings_no_warning(
+    run: Run, trained: tuple[Path, Path], recwarn: pytest.WarningsRecorder
+) -> None:
+    flags = ['--trainer.precision=bf16-mixed', '--trainer.max_epochs=2']
+    run('fit', f'--config={trained[0]}', '--trainer.enable_model_summary=true', *flags)
+    assert not [w for w in recwarn if 'recision' in str(w.message)]
+
+
+@pytest.mark.parametrize(('value', 'meant'), [('true', True), ('false', False)])
+def test_a_flag_says_of_weights_what_a_config_does(
+    value: str, meant: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(['fit', f'--model.weights={value}', '--print_config'])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed['model']['init_args']['weights'] is meant
 
 
 def test_a_learning_rate_has_one_place(run: Run) -> None:

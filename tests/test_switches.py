@@ -1,9 +1,8 @@
 """What belongs to a machine changes how a network is computed, not what it learns."""
 
+import contextlib
 import csv
 import functools
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Trainer
+from quick_processes import run_two
+from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -19,24 +20,23 @@ from dfc2020_geo.acceleration import SWITCHES
 from dfc2020_geo.cli import main
 from dfc2020_geo.tasks import LandCoverSegmentation
 
-QUIET: dict[str, Any] = {
-    'accelerator': 'cpu',
-    'logger': False,
-    'enable_checkpointing': False,
-    'enable_progress_bar': False,
-    'enable_model_summary': False,
-    'max_epochs': 1,
-}
 ALL: dict[str, Any] = dict.fromkeys(SWITCHES, True)
 Fit = Callable[..., tuple[Tensor, Path]]
+
+#: Traces a network as always, and leaves out the minute of making code of it.
+QUICK: Any = functools.partialmethod(nn.Module.compile, backend='aot_eager')
 
 
 @pytest.fixture
 def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trace a network as always, and leave out the minute of making code of it."""
-    quick = functools.partialmethod(nn.Module.compile, backend='aot_eager')
-    monkeypatch.setattr(nn.Module, 'compile', quick)
+    monkeypatch.setattr(nn.Module, 'compile', QUICK)
     torch._dynamo.reset()
+
+
+def _main_quickly(args: list[str]) -> None:
+    """Run the command in a process of its own."""
+    nn.Module.compile = QUICK
+    main(args)
 
 
 def _config(tree: Path) -> dict[str, Any]:
@@ -48,7 +48,16 @@ def _config(tree: Path) -> dict[str, Any]:
             'batch_size': 2,
             'num_workers': 0,
         },
-        'model': {'model': 'unet', 'backbone': 'tu-test_resnet', 'lr': 1e-3},
+        'model': {
+            'model': 'unet',
+            'backbone': 'tu-test_resnet',
+            'lr': 0.002,
+            # Adam makes the last bits of small gradients into whole steps.
+            'optimizer': {
+                'class_path': 'torch.optim.SGD',
+                'init_args': {'momentum': 0.9},
+            },
+        },
         'trainer': {
             'accelerator': 'cpu',
             'max_epochs': 2,
@@ -65,20 +74,30 @@ def _config(tree: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fit(baseline_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
+def fit(baseline_tree: Path, tmp_path: Path) -> Fit:
     """Train by the command; return the loss of each step and the checkpoint."""
-    config = tmp_path / 'run.yaml'
-    config.write_text(yaml.safe_dump(_config(baseline_tree)))
 
     def fit(name: str, *flags: str) -> tuple[Tensor, Path]:
-        folder = tmp_path / name
-        folder.mkdir()
-        monkeypatch.chdir(folder)
-        main(['fit', f'--config={config}', *flags])
-        (path,) = (folder / 'checkpoints').glob('*.ckpt')
-        return _losses(folder), path
+        return _fit(baseline_tree, tmp_path / name, *flags)
 
     return fit
+
+
+@pytest.fixture(scope='module')
+def plain(
+    baseline_tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tensor, Path]:
+    """The losses and the checkpoint of a training without switches."""
+    return _fit(baseline_tree, tmp_path_factory.mktemp('plain') / 'run')
+
+
+def _fit(tree: Path, folder: Path, *flags: str) -> tuple[Tensor, Path]:
+    folder.mkdir()
+    (folder / 'run.yaml').write_text(yaml.safe_dump(_config(tree)))
+    with contextlib.chdir(folder):
+        main(['fit', '--config=run.yaml', *flags])
+    (path,) = (folder / 'checkpoints').glob('*.ckpt')
+    return _losses(folder), path
 
 
 def _losses(folder: Path) -> Tensor:
@@ -107,9 +126,9 @@ def _weights(path: Path) -> dict[str, Tensor]:
     ids=['checkpointing', 'channels_last', 'bf16', '64', 'compile', 'all'],
 )
 def test_a_switch_keeps_the_losses(
-    fit: Fit, flags: list[str], tolerance: float
+    fit: Fit, plain: tuple[Tensor, Path], flags: list[str], tolerance: float
 ) -> None:
-    losses, path = fit('plain')
+    losses, path = plain
     others, other = fit('switched', *flags)
     assert len(losses) == 6
     torch.testing.assert_close(others, losses, rtol=tolerance, atol=0)
@@ -126,22 +145,28 @@ def _counted(weights: dict[str, Tensor]) -> set[float]:
 
 @pytest.mark.slow
 def test_machine_code_keeps_the_losses(fit: Fit) -> None:
-    short = '--trainer.max_steps=3'
-    losses, _ = fit('plain', short)
-    others, path = fit('compiled', short, '--model.compile=true')
+    # The fewest layers; those of other networks are traced above.
+    small = [
+        *('--model.model=fcn', '--model.num_filters=2'),
+        *('--model.lr=0.3', '--trainer.max_steps=3'),
+    ]
+    losses, _ = fit('plain', *small)
+    others, _ = fit('compiled', *small, '--model.compile=true')
     torch.testing.assert_close(others, losses, rtol=1e-3, atol=0)
-    assert _counted(_weights(path)) == {3}
+    assert losses[-1] < 0.99 * losses[0]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures('quick_compiler')
-def test_a_training_goes_on_with_other_switches(fit: Fit) -> None:
+def test_a_training_goes_on_with_other_switches(
+    fit: Fit, plain: tuple[Tensor, Path]
+) -> None:
     flags = [f'--model.{name}=true' for name in SWITCHES]
-    whole, _ = fit('whole')
+    whole, _ = plain
     _, path = fit('first', '--trainer.max_epochs=1', *flags)
     rest, _ = fit('rest', f'--ckpt_path={path}')
     torch.testing.assert_close(rest, whole[3:], rtol=1e-3, atol=0)
-    _, path = fit('plain', '--trainer.max_epochs=1')
+    _, path = fit('first_plain', '--trainer.max_epochs=1')
     rest, _ = fit('switched', f'--ckpt_path={path}', *flags)
     torch.testing.assert_close(rest, whole[3:], rtol=1e-3, atol=0)
 
@@ -156,8 +181,7 @@ def _save(path: Path, **switches: Any) -> LandCoverSegmentation:
 
 
 @pytest.mark.usefixtures('quick_compiler')
-@pytest.mark.parametrize('kept', [{}, ALL])
-@pytest.mark.parametrize('asked', [{}, ALL])
+@pytest.mark.parametrize(('kept', 'asked'), [({}, ALL), (ALL, {})])
 @torch.no_grad()
 def test_a_checkpoint_does_not_say_how_to_compute(
     tmp_path: Path, kept: dict[str, bool], asked: dict[str, bool]
@@ -280,14 +304,13 @@ def test_two_processes_train_the_same_with_switches(
 ) -> None:
     config = _config(baseline_tree)
     config['data']['batch_size'] = 1
-    config['trainer'] |= {'devices': 2, 'strategy': 'ddp', 'max_steps': 2}
+    config['trainer']['max_steps'] = 2
     (tmp_path / 'run.yaml').write_text(yaml.safe_dump(config))
     flags = [f'--model.{name}=true' for name in switches]
     ends = []
     for name, more in {'plain': [], 'switched': flags}.items():
         (tmp_path / name).mkdir()
-        command = [sys.executable, '-m', 'dfc2020_geo', 'fit', '--config=../run.yaml']
-        subprocess.run([*command, *more], cwd=tmp_path / name, check=True, timeout=600)
+        run_two(_main_quickly, tmp_path / name, 'fit', '--config=../run.yaml', *more)
         (path,) = (tmp_path / name / 'checkpoints').glob('*.ckpt')
         ends.append((_losses(tmp_path / name), _weights(path)))
     (losses, weights), (others, theirs) = ends

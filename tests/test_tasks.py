@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
+from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
@@ -15,15 +16,7 @@ from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.tasks import LandCoverSegmentation
 
-QUIET: dict[str, Any] = {
-    'accelerator': 'cpu',
-    'logger': False,
-    'enable_checkpointing': False,
-    'enable_progress_bar': False,
-    'enable_model_summary': False,
-    'num_sanity_val_steps': 0,
-    'max_epochs': 1,
-}
+UNCHECKED = QUIET | {'num_sanity_val_steps': 0}
 
 
 def _tiny(**arguments: Any) -> LandCoverSegmentation:
@@ -130,7 +123,7 @@ def test_frozen_parameters_are_left_out() -> None:
 
 
 def test_data_of_other_facts_are_refused_in_one_line(baseline_tree: Path) -> None:
-    trainer = Trainer(**QUIET)
+    trainer = Trainer(**UNCHECKED)
     data = _datamodule(baseline_tree, scheme='dfc2020-contest')
     expected = r'got model.scheme=dfc2020 and data.scheme=dfc2020-contest'
     with pytest.raises(ValueError, match=expected):
@@ -143,7 +136,7 @@ def test_training_from_python_makes_the_same_contract(
     baseline_tree: Path, tmp_path: Path
 ) -> None:
     task = _tiny(optimizer=partial(torch.optim.SGD, momentum=0.5), lr=0.02)
-    trainer = Trainer(**QUIET, default_root_dir=tmp_path)
+    trainer = Trainer(**UNCHECKED, default_root_dir=tmp_path)
     trainer.fit(task, datamodule=_datamodule(baseline_tree, batch_size=4))
     path = tmp_path / 'python.ckpt'
     trainer.save_checkpoint(path)
@@ -163,7 +156,7 @@ def test_training_from_python_makes_the_same_contract(
         )
     other = _tiny(lr=0.02, optimizer=torch.optim.RMSprop)
     with pytest.raises(ValueError, match=r'Expected optimizer=SGD .* got RMSprop'):
-        Trainer(**QUIET | {'max_epochs': 2}).fit(
+        Trainer(**UNCHECKED | {'max_epochs': 2}).fit(
             other, datamodule=_datamodule(baseline_tree), ckpt_path=path
         )
 
@@ -210,7 +203,7 @@ def test_no_step_of_training_waits_for_the_device(tmp_path: Path) -> None:
         sample: Any = {'image': torch.rand(2, 8, 8), 'mask': torch.ones(8, 8).long()}
         loader = DataLoader([sample] * steps)
         with Reads() as reads:
-            Trainer(**QUIET | settings).fit(task, loader)
+            Trainer(**UNCHECKED | settings).fit(task, loader)
         return reads.count
 
     assert train(7) == train(3)
@@ -237,7 +230,7 @@ def test_the_bar_shows_a_loss_as_often_as_losses_are_logged() -> None:
     losses: list[float] = []
     task.criterion.register_forward_hook(lambda *of: losses.append(of[-1].item()))
     settings = {'enable_progress_bar': True, 'callbacks': [Bar()]}
-    Trainer(**QUIET | settings, log_every_n_steps=2).fit(task, DataLoader(samples))
+    Trainer(**UNCHECKED | settings, log_every_n_steps=2).fit(task, DataLoader(samples))
     assert Bar.shown == [losses[i] for i in (0, 0, 2, 2, 4)]
 
 
@@ -261,13 +254,13 @@ def test_symmetries_are_averaged_outside_training_alone() -> None:
 
 def _attached(**arguments: Any) -> LandCoverSegmentation:
     task = _tiny(bands=['s1'], **arguments)
-    task.trainer = Trainer(**QUIET)
+    task.trainer = Trainer(**UNCHECKED)
     return task
 
 
 def _save(tmp_path: Path, name: str, **arguments: Any) -> str:
     task = _tiny(bands=['s1'], **arguments)
-    trainer = Trainer(**QUIET)
+    trainer = Trainer(**UNCHECKED)
     trainer.strategy.connect(task)
     trainer.save_checkpoint(tmp_path / name, weights_only=True)
     return str(tmp_path / name)

@@ -34,6 +34,7 @@ def flags(
     ]
 
 
+@pytest.mark.slow
 def test_torchgeos_command_trains_tests_and_predicts(
     flags: list[str], tmp_path: Path
 ) -> None:

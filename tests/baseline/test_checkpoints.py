@@ -15,6 +15,7 @@ import torch
 import yaml
 from golden_weights import fill_network
 from lightning.pytorch import Trainer
+from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer, RMSprop
 from torch.utils.data import DataLoader
@@ -215,14 +216,7 @@ def test_training_goes_on_as_if_it_had_not_been_taken_over(
     batches = _batches(2, seed=1)
     _train(network, optimizer, batches)
     task = LandCoverSegmentation.load_from_checkpoint(imported, weights_only=True)
-    trainer = Trainer(
-        accelerator='cpu',
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = Trainer(**QUIET)
     loader = DataLoader(batches, batch_size=None)
     trainer.fit(task, loader, ckpt_path=imported, weights_only=True)
     assert trainer.global_step == 4002

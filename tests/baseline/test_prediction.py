@@ -2,8 +2,8 @@
 
 import argparse
 import json
+import runpy
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,8 @@ from golden_weights import fill_network
 from dfc2020_geo.baseline.arguments import ARGUMENTS
 from dfc2020_geo.baseline.checkpoints import import_checkpoint
 from dfc2020_geo.baseline.pickles import write_arguments
-from dfc2020_geo.baseline.prediction import build_parser, complete_flag, main
+from dfc2020_geo.baseline.prediction import main
+from dfc2020_geo.baseline.prediction_flags import build_parser, complete_flag
 from dfc2020_geo.models import build_network
 
 pytestmark = pytest.mark.filterwarnings(
@@ -417,14 +418,15 @@ def test_the_flags_and_defaults_are_the_baselines() -> None:
     assert './args.pkl' in build_parser().format_help()
 
 
-@pytest.mark.slow
-def test_the_script_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
+def test_the_script_says_what_is_wrong_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = Path(__file__).parents[2] / 'scripts' / 'predict.py'
-    command = [sys.executable, str(script), '--data_dir', '.']
-    done = subprocess.run(
-        command, check=False, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert done.stderr.strip() == (
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', [str(script), '--data_dir', '.'])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(script), run_name='__main__')
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.strip() == (
         'predict.py: error: Expected a checkpoint, got no file at checkpoint.pth.'
     )

@@ -1,13 +1,15 @@
-"""Weights that others trained, in the backbone of the baseline's DeepLabv3+."""
+"""Weights that others trained, in the backbones of networks."""
 
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 import torch
 from torchvision.models import resnet50, resnet101
 
 from dfc2020_geo.models import NETWORKS, BaselineDeepLabV3Plus, build_network
+from dfc2020_geo.tasks import LandCoverSegmentation
 
 
 @pytest.fixture(scope='module')
@@ -115,3 +117,60 @@ def test_another_output_stride_is_refused() -> None:
 def test_images_too_small_for_the_unet_are_refused() -> None:
     with pytest.raises(ValueError, match=r'at least 16 x 16 pixels .* got 15 x 40'):
         build_network('baseline-unet', 2, 9)(torch.rand(1, 2, 15, 40))
+
+
+def test_an_unknown_network_is_named() -> None:
+    with pytest.raises(ValueError, match=r"network of \('baseline-unet', .*got 'unet'"):
+        build_network('unet', 12, 9)
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise URLError('no route to host')
+
+
+@pytest.mark.parametrize('network', [{}, {'model': 'baseline-deeplabv3+'}])
+def test_weights_that_cannot_be_fetched_end_in_what_to_do(
+    network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('segmentation_models_pytorch.encoders.hf_hub_download', _refuse)
+    monkeypatch.setattr('torchvision.models._api.load_state_dict_from_url', _refuse)
+    expected = r'got URLError .*no route to host.*model\.weights=null'
+    with pytest.raises(OSError, match=expected):
+        LandCoverSegmentation(weights=True, **network)
+
+
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        (None, 'is none of them'),
+        (b'', 'is damaged'),
+        (b'no weights', 'is damaged'),
+        ({'conv1.weight': torch.zeros(1)}, 'no checkpoint with a backbone'),
+        ({'hyper_parameters': {}, 'state_dict': {}}, 'no checkpoint with a backbone'),
+    ],
+)
+def test_weights_that_torchgeo_cannot_use_are_named(
+    content: Any, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / 'backbone.ckpt'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        torch.save(content, path)
+    message = rf'got model\.weights=.*backbone\.ckpt, which .*{expected}'
+    with pytest.raises(ValueError, match=message):
+        LandCoverSegmentation(backbone='resnet18', weights=str(path))
+
+
+def test_weights_for_other_bands_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = LandCoverSegmentation(['s2'], backbone='resnet18').model.encoder
+    monkeypatch.setattr(
+        'torchvision.models._api.load_state_dict_from_url',
+        lambda *_, **__: theirs.state_dict(),
+    )
+    name = 'ResNet18_Weights.SENTINEL2_ALL_MOCO'
+    LandCoverSegmentation(['s2'], backbone='resnet18', weights=name)
+    with pytest.raises(
+        ValueError, match=rf'{name}, which does not fit .*conv1\.weight'
+    ):
+        LandCoverSegmentation(['s1'], backbone='resnet18', weights=name)

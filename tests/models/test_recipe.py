@@ -7,6 +7,7 @@ import pytest
 import torch
 from golden_weights import fill_network
 from lightning.pytorch import Callback, LightningModule, Trainer
+from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, RMSprop
@@ -66,15 +67,7 @@ def _train_plainly(
 
 def _train_our_way(task: LandCoverSegmentation, batches: list[Batch]) -> list[float]:
     losses = Losses()
-    trainer = Trainer(
-        accelerator='cpu',
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[losses],
-    )
+    trainer = Trainer(**QUIET, callbacks=[losses])
     trainer.fit(task, DataLoader(batches, batch_size=None))
     return losses.values
 

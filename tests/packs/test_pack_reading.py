@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,7 @@ from dfc2020_geo.datasets import (
     UnlabeledPatches,
 )
 from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import Pack, open_pack
+from dfc2020_geo.packs import Pack, open_pack, opened
 from dfc2020_geo.rasters import read_grid, read_stored
 from dfc2020_geo.synthetic import write_dfc2020, write_unlabeled
 
@@ -235,7 +236,10 @@ def test_threads_read_at_the_same_time(tmp_path: Path) -> None:
         assert all(pool.map(read, [*expected] * 20))
 
 
-def test_more_shards_than_may_be_open(tmp_path: Path) -> None:
+def test_more_shards_than_may_be_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, 'NUM_OPEN', 50)
     write_sen12ms(tmp_path / 't', num=120, side=2)
     pack = make(tmp_path / 't', tmp_path / 'p', shard_size=1)
     before = len(os.listdir('/proc/self/fd'))
@@ -243,7 +247,9 @@ def test_more_shards_than_may_be_open(tmp_path: Path) -> None:
         for name in rasters(tmp_path / 't'):
             pack.read_stored(name, [1])
     assert len(pack.manifest.shards) == 120
-    assert len(os.listdir('/proc/self/fd')) - before <= 120
+    # Before Python 3.13, a mapping opens its file once more.
+    files = 1 if sys.version_info >= (3, 13) else 2
+    assert len(os.listdir('/proc/self/fd')) - before <= 50 * files
 
 
 def test_errors_are_those_of_a_tree(tmp_path: Path) -> None:
