@@ -19,6 +19,7 @@ from dfc2020_geo.callbacks import ClassMapWriter
 from dfc2020_geo.cli import main
 from dfc2020_geo.contract import CONTRACT_KEY, read_checkpoint
 from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.records import hash_weights
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 pytestmark = pytest.mark.filterwarnings(
@@ -200,6 +201,31 @@ def test_maps_of_two_checkpoints_are_not_mixed(
     assert not (tmp_path / 'predictions' / 'plain_007.tif').exists()
     run('predict', root, '--seed_everything=5', '--previews.overwrite=true')
     assert (tmp_path / 'predictions' / 'plain_007.tif').exists()
+
+
+@pytest.mark.parametrize(
+    ('flag', 'name'),
+    [('--model.tta=true', 'tta'), ('--trainer.precision=bf16-true', 'precision')],
+)
+def test_maps_of_two_ways_to_answer_are_not_mixed(
+    run: Run, baseline_tree: Path, tmp_path: Path, flag: str, name: str
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    run('predict', root)
+    _interrupt(tmp_path / 'predictions', 'plain_007.tif')
+    error = run('predict', root, '--previews.overwrite=true', flag)
+    assert f'predictions with the outputs of a run with other {name};' in error
+    assert not (tmp_path / 'predictions' / 'plain_007.tif').exists()
+
+
+def test_a_record_names_the_weights_of_the_checkpoint(
+    run: Run, trained: tuple[Path, Path], baseline_tree: Path, tmp_path: Path
+) -> None:
+    root = f'--data.unlabeled_root={baseline_tree / "tiffs"}'
+    run('predict', root, '--trainer.precision=bf16-true')
+    record = json.loads((tmp_path / 'predictions' / 'run.json').read_text())
+    weights = torch.load(trained[1], weights_only=True)['state_dict']
+    assert record['settings']['weights'] == [hash_weights(weights)]
 
 
 def test_a_refused_run_replaces_nothing(

@@ -1,20 +1,16 @@
 """Where the maps of scenes go, and what decides what is in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
 
 from ..contract import versions
 from ..maps import Grid, Parts, join_parts, list_outputs, open_parts
-from ..records import hash_weights
 from ..scene_tiles import SceneTiles
+from .answers import Weights, describe_network
 from .scene_sources import describe_scene, list_files
-
-#: Tensors by name, as a state dict has them.
-type Weights = Mapping[str, Tensor]
 
 
 def place_maps(output: Path, tiles: SceneTiles) -> list[Path]:
@@ -124,14 +120,8 @@ def describe_map(
     Returns:
         Plain values by name.
     """
-    module: Any = pl_module
-    # The first batch brings the members to the task's device and precision.
-    others = [member.state_dict() for member in getattr(module, 'members', [])]
     return {
-        'weights': [hash_weights(each) for each in (weights, *others)],
-        'contract': module.contract,
-        'tta': bool(module.hparams.get('tta')),
-        'precision': str(trainer.precision),
+        **describe_network(trainer, pl_module, weights),
         'tiling': tiles.describe(),
         'versions': versions(),
     }

@@ -17,7 +17,8 @@ from ..bands import FILE_BANDS
 from ..contract import find_conflict
 from ..datasets import PatchDataset
 from ..loading import StoredPatches
-from ..records import begin_record, finish_record, hash_weights, missing_outputs
+from ..records import begin_record, finish_record, missing_outputs
+from .answers import Weights, describe_network
 
 Prediction = dict[str, Tensor | None]
 
@@ -47,6 +48,7 @@ class PatchWriter(BasePredictionWriter):
         self.settings: dict[str, Any] = {}
         self.outputs: list[str] = []
         self.remaining: set[str] | None = None
+        self._weights: Weights = {}
 
     def options(self) -> dict[str, Any]:
         """What decides the content of the files, beside the network and the set."""
@@ -65,6 +67,8 @@ class PatchWriter(BasePredictionWriter):
             ValueError: If the outputs would replace inputs or each other, or the
                 network is of other bands or classes than the dataset.
         """
+        # A checkpoint is loaded into these tensors; a precision makes others of them.
+        self._weights = pl_module.state_dict() if stage == 'predict' else {}
         datamodule: Any = getattr(trainer, 'datamodule', None)
         if stage != 'predict' or datamodule is None:
             return
@@ -84,10 +88,9 @@ class PatchWriter(BasePredictionWriter):
         """
         names = self.names(dataset)
         self.settings = {
-            'weights': hash_weights(pl_module.state_dict()),
+            **describe_network(trainer, pl_module, self._weights),
             'set': f'{type(dataset).__name__} {dataset.split}',
             'root': str(Path(dataset.root).resolve()),
-            'contract': getattr(pl_module, 'contract', None),
             'options': self.options(),
         }
         self.outputs = [f'{name}{suffix}' for name in names for suffix in self.suffixes]
@@ -135,6 +138,7 @@ class PatchWriter(BasePredictionWriter):
             self.plan(trainer, pl_module, dataset)
         if trainer.is_global_zero:
             begin_record(self.output_dir, self.settings, self.outputs)
+        self._weights = {}
         trainer.strategy.barrier()
 
     def write_on_batch_end(
