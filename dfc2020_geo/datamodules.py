@@ -13,11 +13,11 @@ from .bands import DEFAULT_BANDS, NaN
 from .classes import IGNORE_INDEX
 from .contract import data_contract
 from .datasets import PatchDataset, PatchesNotFoundError
+from .io.nodata import valid_pixels
 from .loading import require_one_size
 from .preparation import PrepareBatch, join_bands, take_bands
 from .resuming import ResumableDataModule, Workers, choose_num_workers
 from .sampling import ResumableSampler
-from .scaling import valid_pixels
 from .sets import SETS
 from .shares import fill_up
 from .transforms import mean_and_std

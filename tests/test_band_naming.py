@@ -2,8 +2,8 @@
 
 import pytest
 
-from dfc2020_geo.band_naming import name_band, name_bands, split_file_name
 from dfc2020_geo.bands import BAND_SETS
+from dfc2020_geo.io.band_names import name_band, name_bands, split_file_name
 
 S2 = BAND_SETS['s2']
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from dfc2020_geo.buffers import ReusedMemory
+from dfc2020_geo.io.memory import ReusedMemory
 
 
 def test_memory_of_before_is_let_go() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfc2020_geo.records import (
+from dfc2020_geo.io.run_record import (
     begin_record,
     finish_record,
     hash_weights,

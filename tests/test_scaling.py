@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dfc2020_geo.scaling import _any_band, scale_range_, valid_pixels
+from dfc2020_geo.io.nodata import _any_band, valid_pixels
+from dfc2020_geo.transforms.scaling import scale_range_
 
 FILLS = st.sampled_from([0, 0, 0, 7, np.nan, np.inf, -np.inf, -25.0])
 

@@ -19,7 +19,7 @@ from dfc2020_geo.callbacks import ClassMapWriter
 from dfc2020_geo.cli import main
 from dfc2020_geo.contract import CONTRACT_KEY, read_checkpoint
 from dfc2020_geo.datamodules import LandCoverDataModule
-from dfc2020_geo.records import hash_weights
+from dfc2020_geo.io.run_record import hash_weights
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 pytestmark = pytest.mark.filterwarnings(

@@ -4,7 +4,7 @@ import json
 from itertools import count
 from pathlib import Path
 
-from ..records import RECORD_NAME
+from ..io.run_record import RECORD_NAME
 
 #: Name of the folder for scores beside the class maps.
 SCORES = 'scores'

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..atomic import replacing
+from ..io.atomic import replacing
 
 #: Size in bytes that no pickle of command line arguments comes near.
 MAX_SIZE = 65_536

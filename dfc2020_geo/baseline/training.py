@@ -13,8 +13,8 @@ import torch
 import yaml
 from lightning.fabric.utilities.seed import max_seed_value
 
-from ..atomic import make_directory
 from ..datasets import PatchesNotFoundError
+from ..io.atomic import make_directory
 from ..stages import LandCoverCLI, SaveConfig
 from .arguments import ARGUMENTS, BAND_FLAGS, MODELS, OUT_STRIDES, VALIDATION_ROOTS
 from .config import fit_config

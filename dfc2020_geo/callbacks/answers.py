@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from ..records import hash_weights
+from ..io.run_record import hash_weights
 
 #: Tensors by name, as a state dict has them.
 type Weights = Mapping[str, Tensor]

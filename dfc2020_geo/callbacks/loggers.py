@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch.loggers import CometLogger, MLFlowLogger, TensorBoardLogger
 from matplotlib.image import imsave
 
-from ..atomic import replacing
+from ..io.atomic import replacing
 
 
 @singledispatch

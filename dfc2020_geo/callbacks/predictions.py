@@ -9,9 +9,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torchgeo.datasets import RGBBandsMissingError
 
-from ..atomic import replacing
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset
+from ..io.atomic import replacing
 from ..previews import render_image
 from ..rasters import SIDECAR, write_class_map, write_probabilities
 from .writer import PatchWriter

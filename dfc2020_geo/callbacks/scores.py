@@ -6,8 +6,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from ..atomic import make_directory
 from ..datasets import PatchDataset
+from ..io.atomic import make_directory
 from ..metrics import SegmentationScores
 from ..reports import format_table, write_scores
 

@@ -12,12 +12,12 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ..argmax import best_class
-from ..atomic import make_directory
 from ..bands import FILE_BANDS
 from ..contract import find_conflict
 from ..datasets import PatchDataset
+from ..io.atomic import make_directory
+from ..io.run_record import begin_record, finish_record, missing_outputs
 from ..loading import StoredPatches
-from ..records import begin_record, finish_record, missing_outputs
 from .answers import Weights, describe_network
 
 Prediction = dict[str, Tensor | None]

@@ -10,8 +10,8 @@ from time import time_ns
 from typing import Any
 
 from .. import __version__
-from ..atomic import replacing
-from ..caches import cache_folder
+from ..io.atomic import replacing
+from ..io.cache_dir import cache_folder
 from .index_file import ABSENT, Found, State, pack_index, unpack_index
 from .table import PatchTable
 from .trees import FolderTree, Tree

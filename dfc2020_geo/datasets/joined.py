@@ -10,8 +10,8 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ..bands import BANDS, Sensor
 from ..classes import IGNORE_INDEX
+from ..io.nodata import valid_pixels
 from ..rasters import open_raster
-from ..scaling import valid_pixels
 from .plotting import DrawsSamples
 from .warping import PixelGrid, is_north_up
 

@@ -14,9 +14,9 @@ from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from torch import Tensor
 
-from ..band_naming import name_bands
 from ..bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
 from ..classes import NODATA_CODE, Source, get_scheme, require_legend
+from ..io.band_names import name_bands
 from .scene_rasters import Paths, SceneRasters, Transform
 
 

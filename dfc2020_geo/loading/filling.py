@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..buffers import Memory, Shape
+from ..io.memory import Memory, Shape
 from .collating import Batch, Stored, StoresPatches, require_same_layout
 
 

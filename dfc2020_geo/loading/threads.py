@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from queue import SimpleQueue
 
-from ..buffers import PinnedMemory, ReusedMemory
+from ..io.memory import PinnedMemory, ReusedMemory
 from ..sampling import ResumableLoader
 from .collating import Batch, require_stored
 from .filling import BatchReader

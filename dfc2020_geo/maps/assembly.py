@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..atomic import UNFINISHED
+from ..io.atomic import UNFINISHED
 from .cog import write_cog
 from .names import find_outputs, item_path, layer_paths, polygons_path, style_path
 from .parts import Parts, explain

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import UNFINISHED
+from ..io.atomic import UNFINISHED
 
 #: Rows of a map: the first one, and the one after the last.
 Rows = tuple[int, int]

@@ -11,8 +11,8 @@ import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
-from ..atomic import replacing
 from ..classes import NODATA_CODE
+from ..io.atomic import replacing
 from ..rasters import GDAL_ERRORS, describe_classes, with_categories
 from .grid import Grid
 from .layers import SHARE_NODATA, SHARE_SCALE, Layer

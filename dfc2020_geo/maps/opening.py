@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..atomic import UNFINISHED, write_json
 from ..classes import ClassScheme
+from ..io.atomic import UNFINISHED, write_json
 from .chunks import find_chunks
 from .grid import Grid, footprint
 from .layers import CLASSES, find_layer

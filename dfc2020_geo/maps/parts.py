@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import UNFINISHED
 from ..classes import ClassScheme
+from ..io.atomic import UNFINISHED
 from .chunks import Rows, find_chunks, is_whole, read_chunk, write_chunk
 from .grid import Grid
 from .layers import Layer

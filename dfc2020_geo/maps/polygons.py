@@ -18,8 +18,8 @@ from rasterio.features import shapes
 from rasterio.io import DatasetReader
 from shapely.geometry import shape
 
-from ..atomic import UNFINISHED
 from ..classes import DFC2020_CLASSES, NODATA_CODE
+from ..io.atomic import UNFINISHED
 from ..rasters import open_raster
 from .areas import measure, true_areas
 from .grid import Grid

@@ -10,8 +10,8 @@ from pystac.extensions.classification import Classification, ClassificationExten
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension
 
-from ..atomic import write_json
 from ..classes import NODATA_CODE, ClassScheme
+from ..io.atomic import write_json
 from .grid import Grid, bounds, footprint
 from .layers import SHARE_NODATA, SHARE_SCALE, Layer
 from .names import layer_paths, polygons_path

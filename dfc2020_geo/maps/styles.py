@@ -3,8 +3,8 @@
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from ..atomic import write_text
 from ..classes import ClassScheme, LandCover
+from ..io.atomic import write_text
 from .layers import Layer
 
 #: Colours of shares of 0, 0.5 and 1: from light to dark, told apart by everybody.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..atomic import replacing
+from ..io.atomic import replacing
 from ..packs.manifest import INDEX, Folder, Kind, Manifest, Stored
 from ..packs.table import Table
 from .records import Job, Row, ShardRecord, read_record

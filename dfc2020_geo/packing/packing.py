@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import replacing
+from ..io.atomic import replacing
 from ..packs.codecs import FORMATS
 from ..packs.manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, Stored
 from ..packs.shards import digest_file

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..atomic import write_text
+from ..io.atomic import write_text
 from ..packs.manifest import MANIFEST, UNFINISHED, Manifest, damaged
 
 _PLAN = 'plan.json'

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..atomic import write_text
+from ..io.atomic import write_text
 from ..packs.manifest import UNFINISHED, Kind, Stored, shard_name
 from .source import SourceFile, digest_files
 

@@ -7,8 +7,8 @@ import numpy as np
 import xxhash
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from ..atomic import UNFINISHED as PART
-from ..atomic import replacing
+from ..io.atomic import UNFINISHED as PART
+from ..io.atomic import replacing
 from ..packs.codecs import FORMATS, encode_band
 from ..packs.manifest import SHARDS, UNFINISHED, Kind, Stored, band_bytes, shard_name
 from ..packs.shards import TensorWriter, digest_file

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import xxhash
 
-from ..atomic import write_text
+from ..io.atomic import write_text
 
 #: The file that makes a folder a pack; written last.
 MANIFEST = 'pack.json'

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..band_naming import name_band, name_bands, split_file_name
 from ..bands import BAND_SETS, FILE_BANDS, Sensor
+from ..io.band_names import name_band, name_bands, split_file_name
 from .files import RasterFacts
 
 #: What the sensors are called.

@@ -6,10 +6,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..band_naming import split_file_name
 from ..bands import Sensor
 from ..datasets.pairing import file_name, pair, require_twins
 from ..datasets.runs import group_names
+from ..io.band_names import split_file_name
 from .files import read_facts
 from .places import gdal_path, list_files, list_folders
 from .safe import is_safe, stem

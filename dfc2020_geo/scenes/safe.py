@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
-from ..band_naming import split_file_name
 from ..bands import BAND_SETS
+from ..io.band_names import split_file_name
 from .places import gdal_path, list_files, list_folders
 
 #: Stored number of a reflectance of 1 in the images that the networks learned from.

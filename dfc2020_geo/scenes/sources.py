@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ..band_naming import split_file_name
 from ..bands import Sensor
+from ..io.band_names import split_file_name
 from .places import gdal_path, is_virtual, list_files, list_folders, locate
 from .safe import (
     Product,

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from ..bands import VALUE_RANGE, Band, NaN, Sensor, select_bands
-from ..buffers import ReusedMemory
-from ..scaling import scale_range_
+from ..io.memory import ReusedMemory
 from .samples import SampleOperation
 
 #: Values that are scaled in one go: they stay in the processor's cache, and are fewer
@@ -174,3 +173,38 @@ def _blocks(image: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     num_rows = max(1, _BLOCK // max(1, image.shape[-1]))
     for plane, values in zip(image, source, strict=True):
         yield from zip(plane.split(num_rows), values.split(num_rows), strict=True)
+
+
+def scale_range_(
+    image: Tensor,
+    low: float,
+    high: float,
+    nan: float | None = None,
+    source: Tensor | None = None,
+) -> Tensor:
+    """Clip to a range of values and scale it to ``[0, 1]``, in place.
+
+    Args:
+        image: Tensor of any shape, of a floating point type.
+        low: What becomes 0.
+        high: What becomes 1.
+        nan: What NaN becomes before; None if it is known that there is none.
+        source: What is scaled into the image, of its shape and type, if it is not the
+            image itself.
+
+    Returns:
+        The image.
+    """
+    span, offset = high - low, -low / (high - low)
+    if source is None:
+        image.clamp_(low, high)
+    else:
+        torch.clamp(source, low, high, out=image)
+    if nan is not None:  # NaN is still there, and nothing infinite any more
+        image.nan_to_num_(min(max(nan, low), high))
+    if image.device.type == 'cpu':
+        image.div_(span)
+    else:  # A number on the host would make the division a multiplication there.
+        image.div_(torch.full((), span, dtype=image.dtype, device=image.device))
+    # (x - low) / (high - low) would differ from the baseline in the last bit.
+    return image.add_(offset) if offset else image

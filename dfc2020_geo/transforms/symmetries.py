@@ -6,7 +6,7 @@ import torch
 from kornia.augmentation import GeometricAugmentationBase2D
 from torch import Tensor
 
-from ..buffers import ReusedMemory
+from ..io.memory import ReusedMemory
 
 
 class RandomD4(GeometricAugmentationBase2D):

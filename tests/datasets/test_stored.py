@@ -15,7 +15,7 @@ from trees import write, write_phase, write_sen12ms, write_unlabeled
 from dfc2020_geo.bands import Sensor
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
 from dfc2020_geo.datasets.stored import store_bands
-from dfc2020_geo.scaling import valid_pixels
+from dfc2020_geo.io.nodata import valid_pixels
 from dfc2020_geo.tiffs import Pixels
 from dfc2020_geo.transforms import ScaleBands
 

@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dfc2020_geo.bands import DEFAULT_BANDS
-from dfc2020_geo.scaling import valid_pixels
+from dfc2020_geo.io.nodata import valid_pixels
 from dfc2020_geo.transforms import ScaleBands
 
 Network = Callable[[torch.Tensor], torch.Tensor]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from .bands import Sensor
+from ..bands import Sensor
 
 _TOKENS: dict[Sensor, re.Pattern[str]] = {
     's2': re.compile(

@@ -1,4 +1,4 @@
-"""Scaling to ``[0, 1]`` in place, with the bits of the 2020 baseline; pixels with data.
+"""Which pixels have data.
 
 Nothing here waits for an accelerator.
 """
@@ -8,41 +8,6 @@ from functools import reduce
 
 import torch
 from torch import Tensor
-
-
-def scale_range_(
-    image: Tensor,
-    low: float,
-    high: float,
-    nan: float | None = None,
-    source: Tensor | None = None,
-) -> Tensor:
-    """Clip to a range of values and scale it to ``[0, 1]``, in place.
-
-    Args:
-        image: Tensor of any shape, of a floating point type.
-        low: What becomes 0.
-        high: What becomes 1.
-        nan: What NaN becomes before; None if it is known that there is none.
-        source: What is scaled into the image, of its shape and type, if it is not the
-            image itself.
-
-    Returns:
-        The image.
-    """
-    span, offset = high - low, -low / (high - low)
-    if source is None:
-        image.clamp_(low, high)
-    else:
-        torch.clamp(source, low, high, out=image)
-    if nan is not None:  # NaN is still there, and nothing infinite any more
-        image.nan_to_num_(min(max(nan, low), high))
-    if image.device.type == 'cpu':
-        image.div_(span)
-    else:  # A number on the host would make the division a multiplication there.
-        image.div_(torch.full((), span, dtype=image.dtype, device=image.device))
-    # (x - low) / (high - low) would differ from the baseline in the last bit.
-    return image.add_(offset) if offset else image
 
 
 def valid_pixels(*images: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Files: rasters, TIFFs, packs, scenes, and how they are written."""
