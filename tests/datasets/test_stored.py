@@ -16,7 +16,7 @@ from dfc2020_geo.bands import Sensor
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
 from dfc2020_geo.datasets.stored import store_bands
 from dfc2020_geo.io.nodata import valid_pixels
-from dfc2020_geo.tiffs import Pixels
+from dfc2020_geo.io.tiffs import Pixels
 from dfc2020_geo.transforms import ScaleBands
 
 TYPES = ('uint8', 'uint16', 'int16', 'uint32', 'int32', 'int64', 'float32', 'float64')

@@ -9,7 +9,7 @@ import rasterio
 import tifffile
 from tiff_files import assert_same, make, write
 
-from dfc2020_geo.tiffs import headers, read_pixels
+from dfc2020_geo.io.tiffs import headers, read_pixels
 
 
 def test_files_that_differ_in_place_only_share_a_layout_and_others_do_not(
