@@ -24,7 +24,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dfc2020_geo.rasters import write_image
+from dfc2020_geo.io.rasters import write_image
 
 SEASON = 'ROIs1158_spring'
 #: Patches in a scene, about as many as SEN12MS has.

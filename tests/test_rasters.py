@@ -9,7 +9,7 @@ import rasterio
 from rasterio import Affine
 from rasterio.warp import reproject
 
-from dfc2020_geo.rasters import open_raster, write_image
+from dfc2020_geo.io.rasters import open_raster, write_image
 
 MARS = '+proj=longlat +a=3396190 +b=3376200 +no_defs'
 

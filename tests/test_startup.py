@@ -38,8 +38,8 @@ def run_command(*args: str) -> tuple[int | None, str, set[str]]:
 
 
 def test_loading_is_seen() -> None:
-    _, _, modules = load('import dfc2020_geo.rasters')
-    assert {'dfc2020_geo', 'dfc2020_geo.rasters', 'numpy', 'rasterio'} <= modules
+    _, _, modules = load('import dfc2020_geo.io.rasters')
+    assert {'dfc2020_geo', 'dfc2020_geo.io.rasters', 'numpy', 'rasterio'} <= modules
 
 
 def test_the_package_loads_nothing() -> None:

@@ -12,8 +12,8 @@ from torchgeo.datasets import RGBBandsMissingError
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset
 from ..io.atomic import replacing
+from ..io.rasters import SIDECAR, write_class_map, write_probabilities
 from ..previews import render_image
-from ..rasters import SIDECAR, write_class_map, write_probabilities
 from .writer import PatchWriter
 
 

@@ -11,7 +11,7 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 from ..bands import BANDS, Sensor
 from ..classes import IGNORE_INDEX
 from ..io.nodata import valid_pixels
-from ..rasters import open_raster
+from ..io.rasters import open_raster
 from .plotting import DrawsSamples
 from .warping import PixelGrid, is_north_up
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..bands import FILE_BANDS, Band
+from ..io.rasters import read_stored, require_real
 from ..io.tiffs import Pixels
 from ..packs import Pack
-from ..rasters import read_stored, require_real
 from .files import PatchFiles
 from .table import PatchTable
 

@@ -15,7 +15,7 @@ from torchgeo.datasets.utils import Sample
 from ..bands import Sensor, select_bands
 from ..classes import Source
 from ..io.nodata import valid_pixels
-from ..rasters import open_raster
+from ..io.rasters import open_raster
 from .index import name_some
 from .joined import JoinedScenes
 from .runs import patch_name

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..bands import Sensor
+from ..io.rasters import fill_image
 from ..io.tiffs import Pixels
-from ..rasters import fill_image
 
 #: Types whose numbers fit uint16, the type of Sentinel-2.
 _NARROW = (np.dtype(np.uint8), np.dtype(np.uint16))

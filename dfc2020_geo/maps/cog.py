@@ -13,7 +13,7 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from ..classes import NODATA_CODE
 from ..io.atomic import replacing
-from ..rasters import GDAL_ERRORS, describe_classes, with_categories
+from ..io.rasters import GDAL_ERRORS, describe_classes, with_categories
 from .grid import Grid
 from .layers import SHARE_NODATA, SHARE_SCALE, Layer
 from .names import sidecar_path

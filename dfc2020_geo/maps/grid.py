@@ -9,7 +9,7 @@ from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.warp import transform_geom
 
-from ..rasters import GDAL_ERRORS
+from ..io.rasters import GDAL_ERRORS
 
 #: Longitude and latitude, in this order.
 DEGREES = CRS.from_epsg(4326)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..rasters import SIDECAR
+from ..io.rasters import SIDECAR
 from .layers import CLASSES, TITLES, Layer
 
 

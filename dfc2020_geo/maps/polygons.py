@@ -20,7 +20,7 @@ from shapely.geometry import shape
 
 from ..classes import DFC2020_CLASSES, NODATA_CODE
 from ..io.atomic import UNFINISHED
-from ..rasters import open_raster
+from ..io.rasters import open_raster
 from .areas import measure, true_areas
 from .grid import Grid
 

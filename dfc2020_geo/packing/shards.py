@@ -9,11 +9,11 @@ from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
 from ..io.atomic import UNFINISHED as PART
 from ..io.atomic import replacing
+from ..io.rasters import read_grid, read_stored, require_real
 from ..io.tiffs import Pixels
 from ..packs.codecs import FORMATS, encode_band
 from ..packs.manifest import SHARDS, UNFINISHED, Kind, Stored, band_bytes, shard_name
 from ..packs.shards import TensorWriter, digest_file
-from ..rasters import read_grid, read_stored, require_real
 from .records import Job, Row, ShardRecord, write_record
 from .source import SourceFile
 

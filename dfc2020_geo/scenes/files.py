@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from ..bands import FILE_BANDS
-from ..rasters import GDAL_ERRORS
+from ..io.rasters import GDAL_ERRORS
 from .grids import RasterGrid
 
 

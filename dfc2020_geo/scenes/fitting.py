@@ -1,7 +1,7 @@
 """How the pixels of a file come to the grid of a scene, and where they cannot."""
 
 from ..bands import Sensor
-from ..rasters import GDAL_ERRORS
+from ..io.rasters import GDAL_ERRORS
 from .files import RasterFacts
 from .grids import Lattice, covers, lattice, overlaps
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from rasterio.io import DatasetReader
 
-from ..rasters import GDAL_ERRORS
+from ..io.rasters import GDAL_ERRORS
 from .files import Handles, RasterFacts
 from .grids import Lattice, RasterGrid, nearest
 from .warping import ResamplingName, Warp

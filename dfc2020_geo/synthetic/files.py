@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..rasters import write_image
+from ..io.rasters import write_image
 from .regions import REGIONS
 from .scenes import Scene, Stream, draw_patches, write_georeferenced
 

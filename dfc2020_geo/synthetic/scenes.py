@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rasterio import Affine
 
-from ..rasters import write_image
+from ..io.rasters import write_image
 from .labels import draw_modis_labels, with_lccs
 from .landscape import draw_landscape
 from .regions import Region

@@ -19,9 +19,9 @@ from safetensors import safe_open
 
 from dfc2020_geo.cli import main
 from dfc2020_geo.datasets import SEN12MSPatches
+from dfc2020_geo.io.rasters import read_stored
 from dfc2020_geo.packing import pack_tree
 from dfc2020_geo.packs import find_damage, open_pack
-from dfc2020_geo.rasters import read_stored
 
 
 @pytest.fixture(scope='module', params=['fast', 'compact'])

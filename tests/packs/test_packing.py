@@ -53,7 +53,7 @@ def test_a_pack_is_no_larger_than_its_source(
 
 
 def recompressed(root: Path, out: Path, predictor: int) -> None:
-    from dfc2020_geo.rasters import read_stored
+    from dfc2020_geo.io.rasters import read_stored
 
     for path in root.rglob('*.tif'):
         pixels = read_stored(path, [1])

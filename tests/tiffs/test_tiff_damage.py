@@ -11,8 +11,8 @@ import rasterio
 import tifffile
 from tiff_files import expected_image, image_of, make, write
 
+from dfc2020_geo.io.rasters import read_grid, read_stored
 from dfc2020_geo.io.tiffs import read_pixels
-from dfc2020_geo.rasters import read_grid, read_stored
 
 KINDS = {
     'none_band': {'interleave': 'band'},

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiff_files import TYPES, assert_same, image_of, make, profiles, types_of, write
 
+from dfc2020_geo.io.rasters import read_bands, read_stored
 from dfc2020_geo.io.tiffs import read_pixels
-from dfc2020_geo.rasters import read_bands, read_stored
 
 PLAIN = ('none', 'deflate', 'lzw')
 

@@ -7,7 +7,7 @@ import numpy as np
 import rasterio
 from hypothesis import strategies as st
 
-from dfc2020_geo.rasters import fill_image, read_stored
+from dfc2020_geo.io.rasters import fill_image, read_stored
 
 TYPES = ('uint8', 'uint16', 'int16', 'uint32', 'int32', 'float32', 'float64')
 

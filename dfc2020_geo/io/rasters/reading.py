@@ -16,7 +16,7 @@ from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
-from ..io.tiffs import DamagedError, Pixels, fits, read_pixels
+from ..tiffs import DamagedError, Pixels, fits, read_pixels
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'

@@ -15,8 +15,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
-from ..classes import DFC2020_CLASSES, NODATA_CODE
-from ..io.atomic import replacing
+from ...classes import DFC2020_CLASSES, NODATA_CODE
+from ..atomic import replacing
 from .reading import SIDECAR, Grid, read_grid
 
 
