@@ -1,6 +1,6 @@
 """The command ``python -m dfc2020_geo``."""
 
-from .cli import main
+from .main import main
 
 if __name__ == '__main__':
     main()

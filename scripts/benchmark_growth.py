@@ -61,7 +61,7 @@ def index(root: Path) -> int:
 
 def pack(root: Path) -> int:
     """Pack a tree."""
-    from dfc2020_geo.cli import main
+    from dfc2020_geo.main import main
 
     main(['pack', '--root', str(root), '--out', f'{root}_packed'])
     return 0

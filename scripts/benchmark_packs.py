@@ -35,7 +35,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from dfc2020_geo.bands import select_bands
 from dfc2020_geo.datasets import SEN12MSPatches
-from dfc2020_geo.packing import pack_tree
+from dfc2020_geo.io.packs.writing import pack_tree
 from dfc2020_geo.synthetic import write_sen12ms
 
 FOLDER_SIZE = 700

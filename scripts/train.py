@@ -3,7 +3,7 @@
 import sys
 
 from dfc2020_geo.baseline.training import main
-from dfc2020_geo.cli import run_plainly
+from dfc2020_geo.main import run_plainly
 
 if __name__ == '__main__':
     run_plainly(main, sys.argv[1:], 'train.py')

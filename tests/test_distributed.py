@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch import Trainer
 from quick_processes import TOGETHER, run_two
 
-from dfc2020_geo.cli import main
 from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.main import main
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 pytestmark = pytest.mark.slow

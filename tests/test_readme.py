@@ -10,7 +10,7 @@ import torch
 from conftest import DATA
 from golden_weights import fill_network
 
-from dfc2020_geo.cli import main
+from dfc2020_geo.main import main
 from dfc2020_geo.models import BaselineUNet
 from dfc2020_geo.synthetic import write_scene
 

@@ -19,7 +19,7 @@ from dockerfile import run_environment
 from golden_weights import fill_network
 from torch import nn
 
-from dfc2020_geo.cli import main
+from dfc2020_geo.main import main
 from dfc2020_geo.models import build_network
 
 ROOT = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ from quick_processes import run_two
 from torch import Tensor
 from torch.nn import functional
 
-from dfc2020_geo.cli import main
+from dfc2020_geo.main import main
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 # The training split has seven patches: three batches of two, for a remainder of one is

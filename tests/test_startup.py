@@ -34,7 +34,7 @@ def load(statement: str) -> tuple[int | None, str, set[str]]:
 
 
 def run_command(*args: str) -> tuple[int | None, str, set[str]]:
-    return load(f'from dfc2020_geo.cli import main; main({[*args]})')
+    return load(f'from dfc2020_geo.main import main; main({[*args]})')
 
 
 def test_loading_is_seen() -> None:
@@ -69,7 +69,7 @@ def test_the_command_itself_loads_nothing(
     assert says in output
     assert {m for m in modules if m.startswith('dfc2020_geo')} == {
         'dfc2020_geo',
-        'dfc2020_geo.cli',
+        'dfc2020_geo.main',
     }
     assert modules.isdisjoint(HEAVY)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from dfc2020_geo.acceleration import SWITCHES
-from dfc2020_geo.cli import main
+from dfc2020_geo.main import main
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 ALL: dict[str, Any] = dict.fromkeys(SWITCHES, True)

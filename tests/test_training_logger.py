@@ -26,8 +26,8 @@ from torch.utils.data import DataLoader
 
 from dfc2020_geo.callbacks import TrainingLogger, log_picture
 from dfc2020_geo.classes import IGNORE_INDEX, SCHEMES
-from dfc2020_geo.cli import main
 from dfc2020_geo.datamodules import LandCoverDataModule
+from dfc2020_geo.main import main
 from dfc2020_geo.tasks import LandCoverSegmentation
 from dfc2020_geo.transforms import RandomD4
 

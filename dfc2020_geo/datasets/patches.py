@@ -14,9 +14,9 @@ from torchgeo.datasets.utils import Sample
 
 from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import Source, get_scheme
+from ..io.packs import open_pack
 from ..io.rasters import Grid, fill_image, read_grid
 from ..io.tiffs import Pixels
-from ..packs import open_pack
 from .packed import PackTree
 from .plotting import DrawsSamples
 from .reading import Reader, make_reader, other_sizes, want_bands

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ..bands import FILE_BANDS, Band
+from ..io.packs import Pack
 from ..io.rasters import read_stored, require_real
 from ..io.tiffs import Pixels
-from ..packs import Pack
 from .files import PatchFiles
 from .table import PatchTable
 

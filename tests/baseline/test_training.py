@@ -18,7 +18,7 @@ from dfc2020_geo.baseline.training import (
     describe_ignored,
     main,
 )
-from dfc2020_geo.cli import main as run_command
+from dfc2020_geo.main import main as run_command
 from dfc2020_geo.models import build_network
 
 #: The command of the baseline's description.

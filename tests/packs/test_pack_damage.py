@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from pack_trees import KINDS, rasters, write_sen12ms
 from safetensors import safe_open
 
-from dfc2020_geo.cli import main
 from dfc2020_geo.datasets import SEN12MSPatches
+from dfc2020_geo.io.packs import find_damage, open_pack
+from dfc2020_geo.io.packs.writing import pack_tree
 from dfc2020_geo.io.rasters import read_stored
-from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import find_damage, open_pack
+from dfc2020_geo.main import main
 
 
 @pytest.fixture(scope='module', params=['fast', 'compact'])
@@ -247,7 +247,7 @@ def test_a_shard_in_the_place_of_another_is_named(
 
 CUT = """
 import os, sys
-from dfc2020_geo.packs import open_pack
+from dfc2020_geo.io.packs import open_pack
 pack = open_pack(sys.argv[1])
 for name in ('index.safetensors', '00000.safetensors'):
     first = next(iter(pack.names('ROIs1158_spring/s2_1')))

@@ -18,8 +18,8 @@ from dfc2020_geo.datasets import (
 )
 from dfc2020_geo.datasets.packed import PackTree
 from dfc2020_geo.datasets.trees import FolderTree, Tree
-from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import open_pack
+from dfc2020_geo.io.packs import open_pack
+from dfc2020_geo.io.packs.writing import pack_tree
 
 TYPES = KINDS | {'dfc': (1, 'int32')}
 ENCODINGS: list[dict[str, Any]] = [

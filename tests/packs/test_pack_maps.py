@@ -8,7 +8,7 @@ from pack_trees import content
 
 from dfc2020_geo.callbacks import ClassMapWriter
 from dfc2020_geo.datasets import DFC2020Patches, PatchDataset, UnlabeledPatches
-from dfc2020_geo.packing import pack_tree
+from dfc2020_geo.io.packs.writing import pack_tree
 from dfc2020_geo.synthetic import write_dfc2020, write_unlabeled
 
 

@@ -19,9 +19,9 @@ from pack_trees import KINDS, rasters, write_sen12ms
 from quick_processes import CONTEXT
 
 from dfc2020_geo.datasets import SEN12MSPatches
+from dfc2020_geo.io.packs import Pack, open_pack, opened
+from dfc2020_geo.io.packs.writing import pack_tree
 from dfc2020_geo.io.rasters import read_stored
-from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import Pack, open_pack, opened
 
 SHARD = 'shards/00000.safetensors'
 

@@ -25,9 +25,9 @@ from dfc2020_geo.datasets import (
     SEN12MSPatches,
     UnlabeledPatches,
 )
+from dfc2020_geo.io.packs import Pack, open_pack, opened
+from dfc2020_geo.io.packs.writing import pack_tree
 from dfc2020_geo.io.rasters import read_grid, read_stored
-from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import Pack, open_pack, opened
 from dfc2020_geo.synthetic import write_dfc2020, write_unlabeled
 
 FORMATS = ('fast', 'compact')

@@ -21,12 +21,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from jsonargparse import ArgumentParser
 from pack_trees import rasters, write_sen12ms
 
-from dfc2020_geo.cli import main
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.datasets import PatchesNotFoundError, SEN12MSPatches
-from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packs import find_damage, open_pack, remote
-from dfc2020_geo.packs.remote import find_url, local_path
+from dfc2020_geo.io.packs import find_damage, open_pack, remote
+from dfc2020_geo.io.packs.remote import find_url, local_path
+from dfc2020_geo.io.packs.writing import pack_tree
+from dfc2020_geo.main import main
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_processes_fetch_over_http_at_the_same_time(tree: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f'http://127.0.0.1:{server.server_port}/p'
         program = (
-            'from dfc2020_geo.packs import open_pack; '
+            'from dfc2020_geo.io.packs import open_pack; '
             f'pack = open_pack({url!r}); '
             f'print(sum(int(pack.read_stored(n, [1]).values.sum()) '
             f'for n in {rasters(tree)!r}))'

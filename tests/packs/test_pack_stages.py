@@ -12,8 +12,8 @@ import torch
 import yaml
 from pack_trees import content, write
 
-from dfc2020_geo.cli import main
 from dfc2020_geo.io.run_record import RECORD_NAME, hash_weights
+from dfc2020_geo.main import main
 from dfc2020_geo.synthetic import write_dfc2020, write_sen12ms, write_unlabeled
 
 #: How each tree is stored, the format of its pack, and the setting of its root; DFC2020

@@ -18,11 +18,11 @@ import pytest
 import xxhash
 from pack_trees import content, write, write_sen12ms
 
-from dfc2020_geo.cli import main
+from dfc2020_geo.cli.progress import Progress
 from dfc2020_geo.datasets import PatchesNotFoundError, SEN12MSPatches
-from dfc2020_geo.packing import pack_tree
-from dfc2020_geo.packing.progress import Progress
-from dfc2020_geo.packs import find_damage, open_pack
+from dfc2020_geo.io.packs import find_damage, open_pack
+from dfc2020_geo.io.packs.writing import pack_tree
+from dfc2020_geo.main import main
 from dfc2020_geo.synthetic import write_sen12ms as write_synthetic
 
 COMMAND = [sys.executable, '-m', 'dfc2020_geo', 'pack']

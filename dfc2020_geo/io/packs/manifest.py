@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import xxhash
 
-from ..io.atomic import write_text
+from ..atomic import write_text
 
 #: The file that makes a folder a pack; written last.
 MANIFEST = 'pack.json'
@@ -64,7 +64,7 @@ class Manifest:
     """What is in a pack.
 
     Attributes:
-        format: One of :data:`~dfc2020_geo.packs.codecs.FORMATS`.
+        format: One of :data:`~dfc2020_geo.io.packs.codecs.FORMATS`.
         shard_size: About how many bytes of the source are in a shard.
         source: Number, bytes, names and times of the source's files.
         kinds: The kinds of rasters, which the table counts.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from ..io.rasters import SIDECAR
+from ...rasters import SIDECAR
 
 #: What may say where on Earth a raster lies, in place of its extension.
 _WORLD = ('.tfw', '.tifw', '.tiffw', '.wld', '.tab')

@@ -7,7 +7,7 @@ import numpy as np
 from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from ..io.rasters import Grid
+from ..rasters import Grid
 from .manifest import INDEX, Folder, Kind, Manifest, damaged
 from .shards import find_fault
 from .table import Table

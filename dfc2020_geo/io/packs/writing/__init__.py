@@ -1,5 +1,5 @@
 """Making packs: ``dfc2020-geo pack``."""
 
-from .packing import Packed, pack_tree
+from .pack import Packed, pack_tree
 
 __all__ = ['Packed', 'pack_tree']

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..io.atomic import write_text
-from ..packs.manifest import UNFINISHED, Kind, Stored, shard_name
+from ...atomic import write_text
+from ..manifest import UNFINISHED, Kind, Stored, shard_name
 from .source import SourceFile, digest_files
 
 

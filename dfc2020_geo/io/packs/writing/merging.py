@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..io.atomic import replacing
-from ..packs.manifest import INDEX, Folder, Kind, Manifest, Stored
-from ..packs.table import Table
-from .records import Job, Row, ShardRecord, read_record
+from ...atomic import replacing
+from ..manifest import INDEX, Folder, Kind, Manifest, Stored
+from ..table import Table
+from .shard_records import Job, Row, ShardRecord, read_record
 
 #: What a table's row is, beside its name and its bands.
 _ROW = np.dtype(

@@ -7,14 +7,14 @@ import numpy as np
 import xxhash
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from ..io.atomic import UNFINISHED as PART
-from ..io.atomic import replacing
-from ..io.rasters import read_grid, read_stored, require_real
-from ..io.tiffs import Pixels
-from ..packs.codecs import FORMATS, encode_band
-from ..packs.manifest import SHARDS, UNFINISHED, Kind, Stored, band_bytes, shard_name
-from ..packs.shards import TensorWriter, digest_file
-from .records import Job, Row, ShardRecord, write_record
+from ...atomic import UNFINISHED as PART
+from ...atomic import replacing
+from ...rasters import read_grid, read_stored, require_real
+from ...tiffs import Pixels
+from ..codecs import FORMATS, encode_band
+from ..manifest import SHARDS, UNFINISHED, Kind, Stored, band_bytes, shard_name
+from ..shards import TensorWriter, digest_file
+from .shard_records import Job, Row, ShardRecord, write_record
 from .source import SourceFile
 
 #: Narrower types to try, by the type of a source; the images that a network reads have

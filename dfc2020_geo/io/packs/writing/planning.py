@@ -9,7 +9,7 @@ from typing import Any
 
 import xxhash
 
-from ..packs.manifest import INDEX, MANIFEST, SHARDS, UNFINISHED
+from ..manifest import INDEX, MANIFEST, SHARDS, UNFINISHED
 from .source import (
     BESIDE,
     SourceFile,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import xxhash
 
-from ..io.atomic import UNFINISHED
-from ..io.cache_dir import CACHE_VARIABLE, cache_folder
+from ..atomic import UNFINISHED
+from ..cache_dir import CACHE_VARIABLE, cache_folder
 from .manifest import INDEX, MANIFEST, Manifest, Stored
 from .shards import digest_file
 

@@ -42,7 +42,7 @@ def _run_export(args: list[str]) -> None:
 
 
 def _run_pack(args: list[str]) -> None:
-    from .packing.command import run_pack
+    from .cli.pack import run_pack
 
     run_pack(args)
 
@@ -140,7 +140,7 @@ def _message_for_user(error: BaseException | None) -> str | None:
 
 
 def _is_for_user(file: str, line: str) -> bool:
-    package = __file__.removesuffix('cli.py')
+    package = __file__.removesuffix('main.py')
     return file.startswith(package) and line.startswith('raise ')
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..io.atomic import write_text
-from ..packs.manifest import MANIFEST, UNFINISHED, Manifest, damaged
+from ...atomic import write_text
+from ..manifest import MANIFEST, UNFINISHED, Manifest, damaged
 
 _PLAN = 'plan.json'
 

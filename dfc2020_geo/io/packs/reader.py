@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..io.rasters import require_bands
-from ..io.tiffs import Pixels, fits
+from ..rasters import require_bands
+from ..tiffs import Pixels, fits
 from .bands import Plan, plan_reading, read_run
 from .codecs import FORMATS
 from .contents import Contents

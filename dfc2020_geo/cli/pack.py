@@ -5,9 +5,9 @@ import os
 import re
 from pathlib import Path
 
-from ..packs import find_damage, open_pack
-from ..packs.codecs import FORMATS
-from .packing import Packed, pack_tree
+from ..io.packs import find_damage, open_pack
+from ..io.packs.codecs import FORMATS
+from ..io.packs.writing.pack import Packed, pack_tree
 from .progress import Progress
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}

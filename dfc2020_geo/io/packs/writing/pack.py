@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..io.atomic import replacing
-from ..packs.codecs import FORMATS
-from ..packs.manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, Stored
-from ..packs.shards import digest_file
+from ...atomic import replacing
+from ..codecs import FORMATS
+from ..manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, Stored
+from ..shards import digest_file
 from .merging import merge
-from .place import alone, is_finished, note_settings, require_room
+from .output_dir import alone, is_finished, note_settings, require_room
 from .planning import Plan, find_clash, plan_pack
-from .records import Job, read_record
+from .shard_records import Job, read_record
 from .shards import remove_leftovers
 from .workers import run_jobs
 
