@@ -12,9 +12,15 @@ from torchgeo.datamodules import BaseDataModule
 
 from .bands import DEFAULT_BANDS, NaN
 from .contract import data_contract
+from .io.scenes import (
+    ResamplingName,
+    check_values,
+    find_scenes,
+    limit_cache,
+    open_scene,
+)
 from .loading import ReadAhead
 from .scene_tiles import SceneTiles
-from .scenes import ResamplingName, check_values, find_scenes, limit_cache, open_scene
 from .tiling import Blending
 from .transforms import ScaleBands
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .scenes import Scene
+from .io.scenes import Scene
 from .tiling import Axis, Blending, Span
 
 Batch = dict[str, Any]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..scenes import Scene
+from ..io.scenes import Scene
 
 #: What other programs write beside a scene without changing its numbers.
 _ASIDE = ('.aux.xml', '.ovr')

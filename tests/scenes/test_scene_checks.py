@@ -8,7 +8,7 @@ import pytest
 from scene_files import decibels, noise, place, write, write_s1, write_s2
 
 from dfc2020_geo.bands import BANDS
-from dfc2020_geo.scenes import check_values, open_scene
+from dfc2020_geo.io.scenes import check_values, open_scene
 
 
 def believable(count: int = 13, height: int = 40, width: int = 50) -> np.ndarray:

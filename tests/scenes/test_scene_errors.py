@@ -8,7 +8,7 @@ import rasterio
 from rasterio import Affine
 from scene_files import UTM33, decibels, noise, place, write, write_s1, write_s2
 
-from dfc2020_geo.scenes import open_scene
+from dfc2020_geo.io.scenes import open_scene
 
 pytestmark = pytest.mark.filterwarnings(
     'ignore::rasterio.errors.NotGeoreferencedWarning'

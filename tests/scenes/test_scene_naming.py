@@ -6,7 +6,7 @@ import pytest
 from scene_files import constant, write
 
 from dfc2020_geo.bands import BAND_SETS
-from dfc2020_geo.scenes import open_scene
+from dfc2020_geo.io.scenes import open_scene
 
 S2 = BAND_SETS['s2']
 

@@ -33,8 +33,8 @@ from scene_files import (
 )
 
 from dfc2020_geo.bands import BAND_SETS
-from dfc2020_geo.scenes import Scene, limit_cache, open_scene
-from dfc2020_geo.scenes.values import Coding, decode
+from dfc2020_geo.io.scenes import Scene, limit_cache, open_scene
+from dfc2020_geo.io.scenes.radiometry import Coding, decode
 
 S2 = BAND_SETS['s2']
 ROTATED = Affine.translation(6e5, 5.3e6) @ Affine.rotation(30) @ Affine.scale(10, -10)

@@ -11,7 +11,7 @@ from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject, transform, transform_bounds
 from scene_files import ORIGIN, UTM32, UTM33, place, write, write_s2
 
-from dfc2020_geo.scenes import Scene, open_scene
+from dfc2020_geo.io.scenes import Scene, open_scene
 
 ROTATED = Affine.translation(*ORIGIN) @ Affine.rotation(30) @ Affine.scale(10, -10)
 SHAPE = (45, 61)

@@ -1,9 +1,9 @@
 """How the pixels of a file come to the grid of a scene, and where they cannot."""
 
-from ..bands import Sensor
-from ..io.rasters import GDAL_ERRORS
-from .files import RasterFacts
-from .grids import Lattice, covers, lattice, overlaps
+from ...bands import Sensor
+from ..grid import Lattice, covers, lattice, overlaps
+from ..rasters import GDAL_ERRORS
+from .headers import RasterFacts
 
 
 def require_georeference(file: RasterFacts) -> None:

@@ -1,10 +1,10 @@
 """Scenes of Sentinel-1 and Sentinel-2 of any size, read window by window."""
 
 from .checks import check_values
-from .files import limit_cache
 from .finding import SceneSources, find_scenes
+from .headers import limit_cache
 from .opening import open_scene
-from .reader import Scene
+from .scene import Scene
 from .warping import ResamplingName
 
 __all__ = [

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..bands import BANDS, Band, Sensor
+from ...bands import BANDS, Band, Sensor
 from .assigning import SENSORS, Place, assign, require
-from .files import RasterFacts, read_facts
+from .headers import RasterFacts, read_facts
+from .radiometry import Coding
 from .sources import Named, Source, resolve
-from .values import Coding
 
 #: The bands that give a scene its grid.
 _GRID_GSD = min(band.gsd for band in BANDS.values())

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from .images import Images
 from .layers import Layer
+from .sensor_images import Images
 from .sources import last_part
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from .files import Handles
-from .grids import RasterGrid
+from ..grid import RasterGrid
+from .headers import Handles
 from .layers import Layer
-from .values import Coding, decode
+from .radiometry import Coding, decode
 
 
 class Pixels(Protocol):

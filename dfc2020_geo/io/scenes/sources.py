@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ..bands import Sensor
-from ..io.band_names import split_file_name
-from .places import gdal_path, is_virtual, list_files, list_folders, locate
+from ...bands import Sensor
+from ..band_names import split_file_name
+from .paths import gdal_path, is_virtual, list_files, list_folders, locate
 from .safe import (
     Product,
     find_band_files,

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..bands import BAND_SETS, FILE_BANDS, Sensor
-from ..io.band_names import name_band, name_bands, split_file_name
-from .files import RasterFacts
+from ...bands import BAND_SETS, FILE_BANDS, Sensor
+from ..band_names import name_band, name_bands, split_file_name
+from .headers import RasterFacts
 
 #: What the sensors are called.
 SENSORS: dict[Sensor, str] = {'s1': 'Sentinel-1', 's2': 'Sentinel-2'}

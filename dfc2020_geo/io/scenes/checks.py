@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..bands import BANDS, VALUE_RANGE, Sensor
-from .reader import Scene
-from .sampling import sample_pixels
+from ...bands import BANDS, VALUE_RANGE, Sensor
+from .sample_pixels import sample_pixels
+from .scene import Scene
 
 #: Share of values from which a warning is due.
 _MOST, _MANY = 0.99, 0.25

@@ -11,8 +11,8 @@ from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
-from .files import Handles, RasterFacts
-from .grids import RasterGrid, steps
+from ..grid import RasterGrid, steps
+from .headers import Handles, RasterFacts
 
 #: How Sentinel-1 is brought to the grid of Sentinel-2.
 ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']

@@ -14,9 +14,9 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
-from ..bands import FILE_BANDS
-from ..io.rasters import GDAL_ERRORS
-from .grids import RasterGrid
+from ...bands import FILE_BANDS
+from ..grid import RasterGrid
+from ..rasters import GDAL_ERRORS
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 from rasterio.io import DatasetReader
 
-from ..io.rasters import GDAL_ERRORS
-from .files import Handles, RasterFacts
-from .grids import Lattice, RasterGrid, nearest
+from ..grid import Lattice, RasterGrid, nearest
+from ..rasters import GDAL_ERRORS
+from .headers import Handles, RasterFacts
 from .warping import ResamplingName, Warp
 
 #: First and last row, and column, of a file; the last ones excluded.

@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import get_args
 
-from ..bands import Band, Sensor, select_bands
-from .files import RasterFacts
-from .fitting import fit, require_georeference
-from .images import Images, find_bands
+from ...bands import Band, Sensor, select_bands
+from .alignment import fit, require_georeference
+from .headers import RasterFacts
 from .layers import Layer
-from .notes import write_notes
-from .reader import Scene
+from .report import write_notes
+from .scene import Scene
+from .sensor_images import Images, find_bands
 from .sources import Named
 from .warping import ResamplingName
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
-from ..bands import BAND_SETS
-from ..io.band_names import split_file_name
-from .places import gdal_path, list_files, list_folders
+from ...bands import BAND_SETS
+from ..band_names import split_file_name
+from .paths import gdal_path, list_files, list_folders
 
 #: Stored number of a reflectance of 1 in the images that the networks learned from.
 REFLECTANCE_OF_ONE = 10_000

@@ -6,12 +6,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..bands import Sensor
-from ..datasets.pairing import file_name, pair, require_twins
-from ..datasets.runs import group_names
-from ..io.band_names import split_file_name
-from .files import read_facts
-from .places import gdal_path, list_files, list_folders
+from ...bands import Sensor
+from ...datasets.pairing import file_name, pair, require_twins
+from ...datasets.runs import group_names
+from ..band_names import split_file_name
+from .headers import read_facts
+from .paths import gdal_path, list_files, list_folders
 from .safe import is_safe, stem
 from .sources import Named, find_folder, has_gsd_folders, last_part, resolve, scene_name
 

@@ -4,7 +4,7 @@ import zipfile
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from ..io.rasters import SCENE_SUFFIXES
+from ..rasters import SCENE_SUFFIXES
 
 _ZIP = '/vsizip/'
 

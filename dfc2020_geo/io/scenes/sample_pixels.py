@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .reader import Scene
+from .scene import Scene
 
 #: A sample is this many windows along each axis, of this size: 147 456 pixels.
 _WINDOWS, _SIZE = 3, 128
