@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .callbacks import ScoreWriter
-from .scores import scores_from_confusion
+from .metrics.scores import scores_from_confusion
 from .stages import LandCoverCLI
 from .synthetic import write_demo
 

@@ -6,8 +6,8 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from .argmax import best_class
 from .classes import IGNORE_INDEX
+from .metrics.argmax import best_class
 from .votes import vote
 
 Batch = dict[str, Tensor]

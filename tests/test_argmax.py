@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dfc2020_geo.argmax import best_class
+from dfc2020_geo.metrics.argmax import best_class
 
 #: Pixels beside each other on either side of a block's end, and rows longer than one.
 SHAPES = [

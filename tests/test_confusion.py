@@ -11,8 +11,8 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from dfc2020_geo.classes import IGNORE_INDEX
-from dfc2020_geo.confusion import _count_places, count_confusion
 from dfc2020_geo.metrics import SegmentationScores
+from dfc2020_geo.metrics.confusion import _count_places, count_confusion
 
 Count = Callable[[Tensor, Tensor, int, int], Tensor]
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from dfc2020_geo.reports import format_table, plot_confusion, write_scores
+from dfc2020_geo.metrics.reports import format_table, plot_confusion, write_scores
 
 NOTE = 'Cut from the test phase, "not" comparable.'
 

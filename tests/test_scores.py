@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
 
-from dfc2020_geo.scores import class_scores, scores_from_confusion
+from dfc2020_geo.metrics.scores import class_scores, scores_from_confusion
 
 
 @given(arrays(np.int64, (3, 4), elements=st.integers(0, 5)).filter(np.any))

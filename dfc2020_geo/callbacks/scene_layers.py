@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..argmax import best_class
 from ..classes import IGNORE_INDEX, ClassScheme
 from ..maps import encode_share
+from ..metrics.argmax import best_class
 
 #: Rows that are turned into shares in one go; a few keep memory small.
 _BLOCK = 64

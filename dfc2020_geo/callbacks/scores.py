@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from ..datasets import PatchDataset
 from ..io.atomic import make_directory
 from ..metrics import SegmentationScores
-from ..reports import format_table, write_scores
+from ..metrics.reports import format_table, write_scores
 
 
 class ScoreWriter(Callback):

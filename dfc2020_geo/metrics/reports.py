@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from .io.atomic import make_directory, replacing, write_json
+from ..io.atomic import make_directory, replacing, write_json
 
 _VALUES = ('recall', 'precision', 'IoU', 'F1')
 _COUNTS = ('support', 'predicted')

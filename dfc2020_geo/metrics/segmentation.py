@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ..classes import IGNORE_INDEX
 from .argmax import best_class
-from .classes import IGNORE_INDEX
 from .confusion import NUM_VALUES, count_confusion
 from .scores import class_scores, scores_from_confusion
 
@@ -22,7 +22,7 @@ class SegmentationScores(Metric):
 
     Pixels are pooled over patches, batches and processes before any score is formed,
     so the scores are exact however the pixels are divided. They are defined in
-    :func:`~dfc2020_geo.scores.scores_from_confusion`. ``torchmetrics`` differs: its
+    :func:`~dfc2020_geo.metrics.scores.scores_from_confusion`. ``torchmetrics`` differs: its
     macro averages also count classes that are predicted but never occur.
 
     A pixel counts if its truth is a class. If its prediction is the ignored index
@@ -33,7 +33,7 @@ class SegmentationScores(Metric):
     the ignored index are refused only by :meth:`compute` and :meth:`summary`.
 
     Attributes:
-        counts: All pixel counts, as :func:`~dfc2020_geo.confusion.count_confusion`
+        counts: All pixel counts, as :func:`~dfc2020_geo.metrics.confusion.count_confusion`
             returns them; the one state.
     """
 
@@ -132,7 +132,7 @@ class SegmentationScores(Metric):
         """Compute the scores.
 
         Returns:
-            Each score of :func:`~dfc2020_geo.scores.scores_from_confusion` by its name
+            Each score of :func:`~dfc2020_geo.metrics.scores.scores_from_confusion` by its name
             with the prefix, a scalar of float32; NaN where it is not defined.
 
         Raises:
