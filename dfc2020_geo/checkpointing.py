@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 
 from .acceleration import SWITCHES
-from .contract import CONTRACT_KEY, find_conflict, versions
+from .models.contract import CONTRACT_KEY, find_conflict, versions
 from .optimizers import describe_schedule
 
 

@@ -6,7 +6,7 @@ from pydoc import locate
 from typing import Any
 
 from .bands import band_names
-from .contract import NETWORK_FACTS, SHARED_FACTS
+from .models.contract import NETWORK_FACTS, SHARED_FACTS
 from .statements import Statement, find_statement
 
 

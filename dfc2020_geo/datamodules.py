@@ -11,10 +11,10 @@ from torchgeo.datasets import DatasetNotFoundError
 
 from .bands import DEFAULT_BANDS, NaN
 from .classes import IGNORE_INDEX
-from .contract import data_contract
 from .datasets import PatchDataset, PatchesNotFoundError
 from .io.nodata import valid_pixels
 from .loading import require_one_size
+from .models.contract import data_contract
 from .preparation import PrepareBatch, join_bands, take_bands
 from .resuming import ResumableDataModule, Workers, choose_num_workers
 from .sampling import ResumableSampler

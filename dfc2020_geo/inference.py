@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 
 from .callbacks import SceneMapWriter, show_megapixels
-from .contract import SHARED_FACTS
+from .models.contract import SHARED_FACTS
 from .scene_data import SceneDataModule, Source
 from .stages import LandCoverCLI
 from .tasks import LandCoverSegmentation

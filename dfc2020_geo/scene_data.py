@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
 from .bands import DEFAULT_BANDS, NaN
-from .contract import data_contract
 from .io.scenes import (
     ResamplingName,
     check_values,
@@ -20,6 +19,7 @@ from .io.scenes import (
     open_scene,
 )
 from .loading import ReadAhead
+from .models.contract import data_contract
 from .scene_tiles import SceneTiles
 from .tiling import Blending
 from .transforms import ScaleBands

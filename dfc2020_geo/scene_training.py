@@ -10,8 +10,8 @@ from torchgeo.datasets import RasterDataset
 
 from .bands import DEFAULT_BANDS, NaN, Sensor, select_bands
 from .classes import Source, get_scheme, require_legend
-from .contract import data_contract
 from .datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
+from .models.contract import data_contract
 from .preparation import PrepareBatch
 from .resuming import ResumableDataModule, choose_num_workers
 from .scene_patches import GriddedPatches, RandomPatches, WindowSampler

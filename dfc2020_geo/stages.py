@@ -23,8 +23,8 @@ from .callbacks import (
     show_megapixels,
 )
 from .conflicts import check_facts, check_lr, check_shared_facts
-from .contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from .datamodules import LandCoverDataModule
+from .models.contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from .scene_data import SceneDataModule
 from .settings import describe_settings, shorten, suggest
 from .statements import find_statement, read_statements, resolve_configs

@@ -15,7 +15,10 @@ from .acceleration import SWITCHES, arrange, checkpoint_activations
 from .bands import DEFAULT_BANDS, NaN
 from .checkpointing import ContractInCheckpoint
 from .classes import IGNORE_INDEX, get_scheme
-from .contract import (
+from .losses import build_loss
+from .metrics import SegmentationScores
+from .models import NETWORKS, build_network, explain_missing
+from .models.contract import (
     BASELINE_FACTS,
     CONTRACT_KEY,
     TORCHGEO_FACTS,
@@ -23,9 +26,6 @@ from .contract import (
     find_conflict,
     read_checkpoint,
 )
-from .losses import build_loss
-from .metrics import SegmentationScores
-from .models import NETWORKS, build_network, explain_missing
 from .training import TrainingTask
 from .voting import VotingTask
 

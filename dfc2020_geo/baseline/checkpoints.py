@@ -10,8 +10,8 @@ import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import instantiate_module
 
-from ..contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from ..io.atomic import make_directory, replacing
+from ..models.contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
 from ..tasks import LandCoverSegmentation
 from .agreement import describe_difference
 from .arguments import ARGUMENTS, baseline_arguments, network_settings

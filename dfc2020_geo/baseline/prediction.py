@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks import ScoreWriter
-from ..contract import CONTRACT_KEY, data_contract, find_conflict, read_checkpoint
 from ..datasets import PatchesNotFoundError
+from ..models.contract import (
+    CONTRACT_KEY,
+    data_contract,
+    find_conflict,
+    read_checkpoint,
+)
 from ..stages import LandCoverCLI
 from .arguments import network_settings
 from .checkpoints import import_checkpoint

@@ -6,8 +6,8 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from ..contract import versions
 from ..maps import Grid, Parts, join_parts, list_outputs, open_parts
+from ..models.contract import versions
 from ..scene_tiles import SceneTiles
 from .answers import Weights, describe_network
 from .scene_sources import describe_scene, list_files

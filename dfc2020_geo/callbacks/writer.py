@@ -12,12 +12,12 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ..bands import FILE_BANDS
-from ..contract import find_conflict
 from ..datasets import PatchDataset
 from ..io.atomic import make_directory
 from ..io.run_record import begin_record, finish_record, missing_outputs
 from ..loading import StoredPatches
 from ..metrics.argmax import best_class
+from ..models.contract import find_conflict
 from .answers import Weights, describe_network
 
 Prediction = dict[str, Tensor | None]

@@ -13,9 +13,9 @@ from typing import Any, get_args
 
 import torch
 
-from . import __version__
-from .bands import VALUE_RANGE, NaN, band_names, select_bands
-from .classes import get_scheme
+from .. import __version__
+from ..bands import VALUE_RANGE, NaN, band_names, select_bands
+from ..classes import get_scheme
 
 #: Where a checkpoint of this package keeps what it fixes.
 CONTRACT_KEY = 'dfc2020_geo'
