@@ -15,12 +15,12 @@ from .datasets import PatchDataset, PatchesNotFoundError
 from .io.nodata import valid_pixels
 from .loading import require_one_size
 from .models.contract import data_contract
-from .preparation import PrepareBatch, join_bands, take_bands
 from .resuming import ResumableDataModule, Workers, choose_num_workers
 from .sampling import ResumableSampler
 from .sets import SETS
 from .shares import fill_up
 from .transforms import mean_and_std
+from .transforms.prepare import PrepareBatch, join_bands, take_bands
 
 Sample = dict[str, Tensor]
 

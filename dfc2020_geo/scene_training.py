@@ -12,10 +12,10 @@ from .bands import DEFAULT_BANDS, NaN, Sensor, select_bands
 from .classes import Source, get_scheme, require_legend
 from .datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from .models.contract import data_contract
-from .preparation import PrepareBatch
 from .resuming import ResumableDataModule, choose_num_workers
 from .scene_patches import GriddedPatches, RandomPatches, WindowSampler
 from .transforms import mean_and_std
+from .transforms.prepare import PrepareBatch
 
 Sample = dict[str, Tensor]
 # A Path would lose a slash of GDAL's virtual paths.

@@ -43,8 +43,8 @@ from torch.utils.data import DataLoader, Dataset
 from dfc2020_geo.bands import DEFAULT_BANDS, select_bands
 from dfc2020_geo.classes import IGNORE_INDEX, get_scheme
 from dfc2020_geo.datamodules import LandCoverDataModule
-from dfc2020_geo.preparation import PrepareBatch
 from dfc2020_geo.tasks import LandCoverSegmentation
+from dfc2020_geo.transforms.prepare import PrepareBatch
 
 Batch = dict[str, Tensor]
 

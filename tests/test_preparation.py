@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dfc2020_geo.bands import NaN, select_bands
 from dfc2020_geo.classes import IGNORE_INDEX
-from dfc2020_geo.preparation import PrepareBatch
 from dfc2020_geo.transforms import RandomD4
+from dfc2020_geo.transforms.prepare import PrepareBatch
 
 
 def _batch() -> dict[str, Tensor]:

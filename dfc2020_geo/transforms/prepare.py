@@ -8,9 +8,9 @@ import torch
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor, nn
 
-from .bands import BANDS, Band, NaN, select_bands
-from .classes import IGNORE_INDEX
-from .transforms import ScaleBands
+from ..bands import BANDS, Band, NaN, select_bands
+from ..classes import IGNORE_INDEX
+from .scaling import ScaleBands
 
 Batch = dict[str, Tensor]
 
