@@ -16,7 +16,7 @@ from .io.nodata import valid_pixels
 from .loading import require_one_size
 from .models.contract import data_contract
 from .resuming import ResumableDataModule, Workers, choose_num_workers
-from .sampling import ResumableSampler
+from .samplers.resumable import ResumableSampler
 from .sets import SETS
 from .shares import fill_up
 from .transforms import mean_and_std

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
-from .sampling import ResumableLoader, ResumableSampler
+from .loading.resumable import ResumableLoader
+from .samplers.resumable import ResumableSampler
 
 Sample = dict[str, Tensor]
 #: More workers than these are not started unless asked for.

@@ -20,8 +20,8 @@ from .io.scenes import (
 )
 from .loading import ReadAhead
 from .models.contract import data_contract
+from .samplers.tiling import Blending
 from .scene_tiles import SceneTiles
-from .tiling import Blending
 from .transforms import ScaleBands
 
 #: Room for blocks in GDAL's cache, in bytes: what is enough for files without

@@ -1,7 +1,6 @@
 """Datasets of the patches of scenes, for training and for scoring."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,9 +11,8 @@ from torchgeo.datasets.utils import Sample
 from .classes import IGNORE_INDEX, ClassScheme
 from .datasets import JoinedScenes
 from .datasets.plotting import DrawsSamples
-from .sampling import ResumableSampler
-from .scene_windows import Window, draw_windows, grid_windows
-from .tiling import Span
+from .samplers.tiling import Span
+from .samplers.windows import Window, draw_windows, grid_windows
 
 
 class ScenePatches(DrawsSamples, Dataset[Sample]):
@@ -189,17 +187,6 @@ class RandomPatches(ScenePatches):
             index: Where it is.
         """
         return self.read(index)
-
-
-class WindowSampler(ResumableSampler):
-    """The patches of each epoch, drawn alike in every process and after a restart."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """Return the windows of an epoch that are still to come."""
-        positions = [*super().__iter__()]
-        patches: Any = self.dataset
-        windows = patches.draw(self.seed, self.epoch)
-        return iter([windows[position] for position in positions])
 
 
 def _num_pixels(scene: JoinedScenes) -> float:

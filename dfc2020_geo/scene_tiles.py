@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .io.scenes import Scene
-from .tiling import Axis, Blending, Span
+from .samplers.tiling import Axis, Blending, Span
 
 Batch = dict[str, Any]
 

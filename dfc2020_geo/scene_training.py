@@ -13,7 +13,8 @@ from .classes import Source, get_scheme, require_legend
 from .datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from .models.contract import data_contract
 from .resuming import ResumableDataModule, choose_num_workers
-from .scene_patches import GriddedPatches, RandomPatches, WindowSampler
+from .samplers.windows import WindowSampler
+from .scene_patches import GriddedPatches, RandomPatches
 from .transforms import mean_and_std
 from .transforms.prepare import PrepareBatch
 

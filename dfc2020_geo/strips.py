@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .tiling import Axis, Span
+from .samplers.tiling import Axis, Span
 
 
 class Strip:

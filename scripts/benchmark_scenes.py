@@ -27,9 +27,9 @@ from lightning.pytorch import Trainer
 from rasterio.windows import Window
 
 from dfc2020_geo.callbacks import SceneMapWriter
+from dfc2020_geo.samplers.tiling import Axis
 from dfc2020_geo.scene_data import SceneDataModule
 from dfc2020_geo.tasks import LandCoverSegmentation
-from dfc2020_geo.tiling import Axis
 from dfc2020_geo.transforms import ScaleBands
 
 BANDS = ['s2', 's1']

@@ -29,8 +29,8 @@ from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.inference import map_scene
 from dfc2020_geo.main import main
 from dfc2020_geo.maps import Parts
+from dfc2020_geo.samplers.tiling import Axis
 from dfc2020_geo.tasks import LandCoverSegmentation
-from dfc2020_geo.tiling import Axis
 
 BANDS = ['B04', 'B08', 's1']
 SCHEME = SCHEMES['dfc2020-contest']

@@ -27,8 +27,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
 from dfc2020_geo.loading import threads as threads_module
+from dfc2020_geo.loading.resumable import ResumableLoader
 from dfc2020_geo.resuming import Workers
-from dfc2020_geo.sampling import ResumableLoader
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 Stored = dict[str, np.ndarray]
@@ -423,7 +423,7 @@ def test_a_process_that_is_killed_is_told() -> None:
     for _ in range(3):
         ended = _run("""
 from dfc2020_geo.loading import StoredPatches, collate_stored
-from dfc2020_geo.sampling import ResumableLoader
+from dfc2020_geo.loading.resumable import ResumableLoader
 from test_loading import _Dying
 dataset = StoredPatches(_Dying(_set().patches))
 options = {'collate_fn': collate_stored, 'num_workers': 2, 'persistent_workers': True}

@@ -21,7 +21,8 @@ from dfc2020_geo.callbacks import ScoreWriter
 from dfc2020_geo.classes import IGNORE_INDEX, get_scheme
 from dfc2020_geo.datasets import JoinedScenes
 from dfc2020_geo.main import main
-from dfc2020_geo.scene_patches import GriddedPatches, RandomPatches, WindowSampler
+from dfc2020_geo.samplers.windows import WindowSampler
+from dfc2020_geo.scene_patches import GriddedPatches, RandomPatches
 from dfc2020_geo.scene_training import SceneTrainingDataModule
 from dfc2020_geo.synthetic import write_scene
 from dfc2020_geo.tasks import LandCoverSegmentation

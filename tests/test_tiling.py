@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfc2020_geo.tiling import Axis, Span
+from dfc2020_geo.samplers.tiling import Axis, Span
 
 
 @st.composite

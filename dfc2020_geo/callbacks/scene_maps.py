@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ..maps import Parts, find_time, finish_map
+from ..samplers.tiling import Span
 from ..scene_tiles import Run, SceneTiles
 from ..strips import Strip
-from ..tiling import Span
 from .scene_outputs import Weights, make_tags, open_maps, place_maps
 from .scene_rows import RowWriter
 from .scene_sources import check_unchanged, list_sources

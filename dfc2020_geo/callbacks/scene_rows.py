@@ -7,8 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from ..maps import Parts
+from ..samplers.tiling import Span
 from ..strips import Strip
-from ..tiling import Span
 from .scene_layers import make_layers
 
 Layers = dict[str, np.ndarray]

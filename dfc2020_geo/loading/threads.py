@@ -13,9 +13,9 @@ from itertools import islice
 from queue import SimpleQueue
 
 from ..io.memory import PinnedMemory, ReusedMemory
-from ..sampling import ResumableLoader
 from .collating import Batch, require_stored
 from .filling import BatchReader
+from .resumable import ResumableLoader
 
 #: Seconds after which one who waits looks whether the threads are still there.
 _PATIENCE = 1.0

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
 from geopandas import GeoSeries
 from torchgeo.samplers import RandomPatchSampler
 
-from .datasets import JoinedScenes
+from ..datasets import JoinedScenes
+from .resumable import ResumableSampler
 from .tiling import Axis, Span
 
 #: How far beside what has data patches are looked for, as a share of its extent:
@@ -136,3 +138,14 @@ class _InsideSampler(RandomPatchSampler):
         near = self.geometry.buffer(reach, join_style='mitre') & inside
         self.series = GeoSeries([near if near.area > 0 else inside])
         self.bounds = (left, bottom, right, top)
+
+
+class WindowSampler(ResumableSampler):
+    """The patches of each epoch, drawn alike in every process and after a restart."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Return the windows of an epoch that are still to come."""
+        positions = [*super().__iter__()]
+        patches: Any = self.dataset
+        windows = patches.draw(self.seed, self.epoch)
+        return iter([windows[position] for position in positions])

@@ -1,0 +1,7 @@
+"""Samplers of patches and of windows in scenes; how a scene is cut into tiles."""
+
+from .resumable import ResumableSampler
+from .tiling import Axis, Blending, Span
+from .windows import Window, WindowSampler
+
+__all__ = ['Axis', 'Blending', 'ResumableSampler', 'Span', 'Window', 'WindowSampler']
