@@ -29,8 +29,8 @@ from typing import Any
 
 from torchgeo.datasets import SEN12MS
 
-from dfc2020_geo.datasets.index_sen12ms import index_sen12ms
-from dfc2020_geo.datasets.trees import FolderTree
+from dfc2020_geo.datasets.indexing.sen12ms import index_sen12ms
+from dfc2020_geo.datasets.indexing.trees import FolderTree
 from dfc2020_geo.io.cache_dir import CACHE_VARIABLE
 
 SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')

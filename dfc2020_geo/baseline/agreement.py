@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..datasets.index import name_some
+from ..datasets.indexing.layout import name_some
 
 #: How a computation is carried out, not what it computes; torch adds to these.
 _MEANS = {'params', 'initial_lr', 'foreach', 'fused', 'capturable', 'differentiable'}

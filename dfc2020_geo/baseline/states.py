@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..datasets.index import name_some
+from ..datasets.indexing.layout import name_some
 
 #: Names of what the file holds.
 WEIGHTS, STEP, OPTIMIZER = 'model_state_dict', 'step', 'optimizer_state_dict'

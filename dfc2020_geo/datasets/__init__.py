@@ -1,7 +1,7 @@
 """Datasets of patches and of scenes, for training, scoring and prediction."""
 
 from .dfc2020 import DFC2020Patches
-from .files import PatchFiles
+from .indexing.files import PatchFiles
 from .joined import JoinedScenes
 from .patches import PatchDataset, PatchesNotFoundError
 from .scene_sets import open_scenes

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..bands import DEFAULT_BANDS
-from .index_dfc2020 import index_dfc2020
+from .indexing.dfc2020 import index_dfc2020
+from .indexing.table import PatchTable
 from .patches import PatchDataset, Transform
-from .table import PatchTable
 
 Split = Literal[
     'val', 'test', 'all', 'copernicus-train', 'copernicus-val', 'copernicus-test'

@@ -17,13 +17,13 @@ from ..classes import Source, get_scheme
 from ..io.packs import open_pack
 from ..io.rasters import Grid, fill_image, read_grid
 from ..io.tiffs import Pixels
-from .packed import PackTree
+from .indexing.names import rename
+from .indexing.packed import PackTree
+from .indexing.table import PatchTable
+from .indexing.trees import FolderTree
 from .plotting import DrawsSamples
 from .reading import Reader, make_reader, other_sizes, want_bands
-from .runs import rename
 from .stored import store_bands
-from .table import PatchTable
-from .trees import FolderTree
 
 Transform = Callable[[Sample], Sample]
 

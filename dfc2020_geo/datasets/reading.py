@@ -10,8 +10,8 @@ from ..bands import FILE_BANDS, Band
 from ..io.packs import Pack
 from ..io.rasters import read_stored, require_real
 from ..io.tiffs import Pixels
-from .files import PatchFiles
-from .table import PatchTable
+from .indexing.files import PatchFiles
+from .indexing.table import PatchTable
 
 #: The attributes of files that are read.
 type Kind = Literal['s2', 's1', 'label']

@@ -16,9 +16,9 @@ from ..bands import Sensor, select_bands
 from ..classes import Source
 from ..io.nodata import valid_pixels
 from ..io.rasters import open_raster
-from .index import name_some
+from .indexing.layout import name_some
+from .indexing.names import patch_name
 from .joined import JoinedScenes
-from .runs import patch_name
 from .scene_rasters import Paths
 from .scenes import LabelScenes
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..bands import DEFAULT_BANDS
-from .index_sen12ms import index_sen12ms
+from .indexing.sen12ms import index_sen12ms
+from .indexing.table import PatchTable
 from .patches import PatchDataset, Transform
-from .table import PatchTable
 
 Split = Literal['train', 'holdout', 'geo_train', 'geo_val']
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..bands import DEFAULT_BANDS
-from .index_unlabeled import index_unlabeled
+from .indexing.table import PatchTable
+from .indexing.unlabeled import index_unlabeled
 from .patches import PatchDataset, Transform
-from .table import PatchTable
 
 
 class UnlabeledPatches(PatchDataset):

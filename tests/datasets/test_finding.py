@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfc2020_geo.datasets import SEN12MSPatches
-from dfc2020_geo.datasets.files import PatchFiles
-from dfc2020_geo.datasets.pairing import pair
-from dfc2020_geo.datasets.runs import group_names, match_names
-from dfc2020_geo.datasets.table import PatchTable
-from dfc2020_geo.datasets.trees import FolderTree
+from dfc2020_geo.datasets.indexing.files import PatchFiles
+from dfc2020_geo.datasets.indexing.names import group_names, match_names
+from dfc2020_geo.datasets.indexing.pairing import pair
+from dfc2020_geo.datasets.indexing.table import PatchTable
+from dfc2020_geo.datasets.indexing.trees import FolderTree
 
 ROOT = Path('some/root')
 KINDS = ('s2', 's1', 'lc')

@@ -16,8 +16,8 @@ from torchgeo.datasets import DatasetNotFoundError
 from trees import write_copernicus, write_sen12ms, write_unlabeled
 
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
-from dfc2020_geo.datasets import index_cache as module
-from dfc2020_geo.datasets.trees import FolderTree
+from dfc2020_geo.datasets.indexing import index_cache as module
+from dfc2020_geo.datasets.indexing.trees import FolderTree
 from dfc2020_geo.io.cache_dir import CACHE_VARIABLE
 
 BROKEN = 'summer_146_p202'

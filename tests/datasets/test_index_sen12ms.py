@@ -8,7 +8,7 @@ from torchgeo.datasets import DatasetNotFoundError
 from trees import sen12ms_season, write, write_sen12ms
 
 from dfc2020_geo.datasets import SEN12MSPatches
-from dfc2020_geo.datasets.index_sen12ms import geo_val_scenes
+from dfc2020_geo.datasets.indexing.sen12ms import geo_val_scenes
 
 MANY = [
     f'{season}_{scene}_p{patch}'

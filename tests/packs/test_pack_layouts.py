@@ -16,8 +16,8 @@ from dfc2020_geo.datasets import (
     SEN12MSPatches,
     UnlabeledPatches,
 )
-from dfc2020_geo.datasets.packed import PackTree
-from dfc2020_geo.datasets.trees import FolderTree, Tree
+from dfc2020_geo.datasets.indexing.packed import PackTree
+from dfc2020_geo.datasets.indexing.trees import FolderTree, Tree
 from dfc2020_geo.io.packs import open_pack
 from dfc2020_geo.io.packs.writing import pack_tree
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...bands import Sensor
-from ...datasets.pairing import file_name, pair, require_twins
-from ...datasets.runs import group_names
+from ...datasets.indexing.names import group_names
+from ...datasets.indexing.pairing import file_name, pair, require_twins
 from ..band_names import split_file_name
 from .headers import read_facts
 from .paths import gdal_path, list_files, list_folders

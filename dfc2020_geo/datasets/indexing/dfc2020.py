@@ -5,11 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..bands import Sensor
-from .index import Layout, find_places, name_some, not_found
+from ...bands import Sensor
 from .index_cache import Found, remember
+from .layout import Layout, find_places, name_some, not_found
+from .names import Kind, Run, patch_name
 from .pairing import file_name, pair, pair_labelled, require_twins
-from .runs import Kind, Run, patch_name
 from .table import PatchTable
 from .trees import Tree
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from time import time_ns
 from typing import Any
 
-from .. import __version__
-from ..io.atomic import replacing
-from ..io.cache_dir import cache_folder
+from ... import __version__
+from ...io.atomic import replacing
+from ...io.cache_dir import cache_folder
 from .index_file import ABSENT, Found, State, pack_index, unpack_index
 from .table import PatchTable
 from .trees import FolderTree, Tree

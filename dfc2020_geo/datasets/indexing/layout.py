@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from .runs import Run, match_names
+from .names import Run, match_names
 from .trees import Tree
 
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz')

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..bands import Sensor
-from .index import Layout, Place, find_places, not_found
+from ...bands import Sensor
 from .index_cache import Found, remember
+from .layout import Layout, Place, find_places, not_found
+from .names import Kind, Run, patch_name
 from .pairing import pair_labelled
-from .runs import Kind, Run, patch_name
 from .table import PatchTable
 from .trees import Tree
 

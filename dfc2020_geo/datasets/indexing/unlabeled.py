@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from ..bands import Sensor
-from .index import not_found
+from ...bands import Sensor
 from .index_cache import Found, remember
+from .layout import not_found
+from .names import group_names
 from .pairing import pair, require_twins
-from .runs import group_names
 from .table import PatchTable
 from .trees import Tree
 

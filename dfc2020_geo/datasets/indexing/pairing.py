@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .files import SEPARATOR, Ends, Group
-from .index import name_some
-from .runs import Kind, Run
+from .layout import name_some
+from .names import Kind, Run
 from .table import PatchTable
 
 #: The files of a patch that lacks some: path by kind.

@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from ..io.packs import Pack
+from ...io.packs import Pack
 from .trees import Tree
 
 

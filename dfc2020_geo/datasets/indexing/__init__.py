@@ -1,0 +1,1 @@
+"""Which files of a directory or pack form which patch."""
