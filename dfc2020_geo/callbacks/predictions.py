@@ -11,9 +11,9 @@ from torchgeo.datasets import RGBBandsMissingError
 
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset
+from ..datasets.previews import render_image
 from ..io.atomic import replacing
 from ..io.rasters import SIDECAR, write_class_map, write_probabilities
-from ..previews import render_image
 from .writer import PatchWriter
 
 

@@ -2,10 +2,14 @@
 
 from .dfc2020 import DFC2020Patches
 from .indexing.files import PatchFiles
-from .joined import JoinedScenes
 from .patches import PatchDataset, PatchesNotFoundError
-from .scene_sets import open_scenes
-from .scenes import LabelScenes, Sentinel1Scenes, Sentinel2Scenes
+from .scenes import (
+    JoinedScenes,
+    LabelScenes,
+    Sentinel1Scenes,
+    Sentinel2Scenes,
+    open_scenes,
+)
 from .sen12ms import SEN12MSPatches
 from .unlabeled import UnlabeledPatches
 

@@ -8,7 +8,7 @@ from torchgeo.datasets.utils import Sample
 
 from ..bands import select_bands
 from ..classes import ClassScheme, get_scheme
-from ..previews import plot_patch, render_image
+from .previews import plot_patch, render_image
 
 
 class DrawsSamples:

@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 from torch import Tensor
 from torchgeo.datasets import RGBBandsMissingError
 
-from .bands import RGB_BANDS, Band
-from .classes import DFC2020_CLASSES, NODATA_CODE, ClassScheme
+from ..bands import RGB_BANDS, Band
+from ..classes import DFC2020_CLASSES, NODATA_CODE, ClassScheme
 
 #: sigma0 in dB shown from darkest to brightest: VV in red, VH in green, VV - VH (the
 #: ratio) in blue. The channels are those of SEN12MS's figures

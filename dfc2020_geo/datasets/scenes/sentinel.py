@@ -14,10 +14,10 @@ from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from torch import Tensor
 
-from ..bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
-from ..classes import NODATA_CODE, Source, get_scheme, require_legend
-from ..io.band_names import name_bands
-from .scene_rasters import Paths, SceneRasters, Transform
+from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
+from ...classes import NODATA_CODE, Source, get_scheme, require_legend
+from ...io.band_names import name_bands
+from .rasters import Paths, SceneRasters, Transform
 
 
 class _SensorScenes(SceneRasters):

@@ -8,11 +8,11 @@ from torch import Tensor
 from torchgeo.datasets import GeoDataset, IntersectionDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from ..bands import BANDS, Sensor
-from ..classes import IGNORE_INDEX
-from ..io.nodata import valid_pixels
-from ..io.rasters import open_raster
-from .plotting import DrawsSamples
+from ...bands import BANDS, Sensor
+from ...classes import IGNORE_INDEX
+from ...io.nodata import valid_pixels
+from ...io.rasters import open_raster
+from ..plotting import DrawsSamples
 from .warping import PixelGrid, is_north_up
 
 

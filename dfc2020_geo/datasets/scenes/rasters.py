@@ -15,9 +15,9 @@ from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from ..io.rasters import SCENE_SUFFIXES, open_raster
+from ...io.rasters import SCENE_SUFFIXES, open_raster
+from ..plotting import DrawsSamples
 from .joined import JoinedScenes
-from .plotting import DrawsSamples
 from .warping import PixelGrid, is_north_up, read_on_grid
 
 Transform = Callable[[Sample], Sample]

@@ -12,15 +12,15 @@ from geopandas import GeoDataFrame, GeoSeries
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 from torchgeo.datasets.utils import Sample
 
-from ..bands import Sensor, select_bands
-from ..classes import Source
-from ..io.nodata import valid_pixels
-from ..io.rasters import open_raster
-from .indexing.layout import name_some
-from .indexing.names import patch_name
+from ...bands import Sensor, select_bands
+from ...classes import Source
+from ...io.nodata import valid_pixels
+from ...io.rasters import open_raster
+from ..indexing.layout import name_some
+from ..indexing.names import patch_name
 from .joined import JoinedScenes
-from .scene_rasters import Paths
-from .scenes import LabelScenes
+from .rasters import Paths
+from .sentinel import LabelScenes
 
 #: A class of torchgeo's kind, with its arguments but for paths, crs and res.
 Open = partial[RasterDataset]
