@@ -24,7 +24,7 @@ from .callbacks import (
 )
 from .conflicts import check_facts, check_lr, check_shared_facts
 from .datamodules import LandCoverDataModule
-from .models.contract import CONTRACT_KEY, SHARED_FACTS, read_checkpoint
+from .models.contract import CONTRACT_KEY, SHARED_FACTS, public_path, read_checkpoint
 from .scene_data import SceneDataModule
 from .settings import describe_settings, shorten, suggest
 from .statements import find_statement, read_statements, resolve_configs
@@ -84,8 +84,8 @@ class LandCoverCLI(LightningCLI):
         """Add the writers, and hand the data's facts to the model."""
         parser.set_defaults(
             {
-                'model': {'class_path': _path(LandCoverSegmentation)},
-                'data': {'class_path': _path(LandCoverDataModule)},
+                'model': {'class_path': public_path(LandCoverSegmentation)},
+                'data': {'class_path': public_path(LandCoverDataModule)},
             }
         )
         for name in SHARED_FACTS:
@@ -208,10 +208,6 @@ def _quieten_libraries(is_training: bool) -> None:
         logging.getLogger(name).addFilter(
             lambda r: 'Tip: For seamless' not in str(r.msg)
         )
-
-
-def _path(cls: type) -> str:
-    return f'{cls.__module__}.{cls.__qualname__}'
 
 
 def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:

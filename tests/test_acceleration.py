@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from dfc2020_geo.acceleration import arrange, checkpoint_activations, find_blocks
 from dfc2020_geo.tasks import LandCoverSegmentation
+from dfc2020_geo.tasks.acceleration import arrange, checkpoint_activations, find_blocks
 
 NETWORKS = [
     ('unet', 'resnet18'),

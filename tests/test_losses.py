@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from dfc2020_geo.classes import IGNORE_INDEX
-from dfc2020_geo.losses import build_loss
+from dfc2020_geo.tasks.losses import build_loss
 
 names = pytest.mark.parametrize('name', ['ce', 'jaccard', 'dice', 'focal'])
 

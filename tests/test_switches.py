@@ -16,9 +16,9 @@ from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dfc2020_geo.acceleration import SWITCHES
 from dfc2020_geo.main import main
 from dfc2020_geo.tasks import LandCoverSegmentation
+from dfc2020_geo.tasks.acceleration import SWITCHES
 
 ALL: dict[str, Any] = dict.fromkeys(SWITCHES, True)
 Fit = Callable[..., tuple[Tensor, Path]]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dfc2020_geo.votes import vote
+from dfc2020_geo.tasks.ensemble import vote
 
 
 def _network(seed: int, num_classes: int = 4) -> nn.Module:

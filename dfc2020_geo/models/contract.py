@@ -6,6 +6,7 @@ values, beside the versions of the packages that wrote it.
 """
 
 import pickle
+import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -61,6 +62,20 @@ def versions() -> dict[str, str]:
     """Return the versions of this package and of those that it builds on."""
     others = ('torchgeo', 'torch', 'lightning', 'segmentation-models-pytorch')
     return {'dfc2020-geo': __version__} | {name: version(name) for name in others}
+
+
+def public_path(cls: type) -> str:
+    """Return the dotted path by which people name a class.
+
+    Args:
+        cls: A class.
+
+    Returns:
+        That of the package which exports it, else that of its module.
+    """
+    package = cls.__module__.rpartition('.')[0]
+    is_exported = getattr(sys.modules.get(package), cls.__name__, None) is cls
+    return f'{package if is_exported else cls.__module__}.{cls.__qualname__}'
 
 
 def find_conflict(

@@ -11,14 +11,11 @@ from torch.nn import functional
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
-from .acceleration import SWITCHES, arrange, checkpoint_activations
-from .bands import DEFAULT_BANDS, NaN
-from .checkpointing import ContractInCheckpoint
-from .classes import IGNORE_INDEX, get_scheme
-from .losses import build_loss
-from .metrics import SegmentationScores
-from .models import NETWORKS, build_network, explain_missing
-from .models.contract import (
+from ..bands import DEFAULT_BANDS, NaN
+from ..classes import IGNORE_INDEX, get_scheme
+from ..metrics import SegmentationScores
+from ..models import NETWORKS, build_network, explain_missing
+from ..models.contract import (
     BASELINE_FACTS,
     CONTRACT_KEY,
     TORCHGEO_FACTS,
@@ -26,6 +23,9 @@ from .models.contract import (
     find_conflict,
     read_checkpoint,
 )
+from .acceleration import SWITCHES, arrange, checkpoint_activations
+from .checkpoints import ContractInCheckpoint
+from .losses import build_loss
 from .training import TrainingTask
 from .voting import VotingTask
 

@@ -6,9 +6,9 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from .classes import IGNORE_INDEX
-from .metrics.argmax import best_class
-from .votes import vote
+from ..classes import IGNORE_INDEX
+from ..metrics.argmax import best_class
+from .ensemble import vote
 
 Batch = dict[str, Tensor]
 

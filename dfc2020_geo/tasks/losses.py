@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .classes import IGNORE_INDEX
+from ..classes import IGNORE_INDEX
 
 
 class CrossEntropy(nn.Module):

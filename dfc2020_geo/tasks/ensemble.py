@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .metrics.argmax import best_class
+from ..metrics.argmax import best_class
 
 Network = Callable[[Tensor], Tensor]
 

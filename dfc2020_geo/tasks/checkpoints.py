@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 
+from ..models.contract import CONTRACT_KEY, find_conflict, public_path, versions
 from .acceleration import SWITCHES
-from .models.contract import CONTRACT_KEY, find_conflict, versions
 from .optimizers import describe_schedule
 
 
@@ -44,8 +44,8 @@ class ContractInCheckpoint(LightningModule):
             kept.pop(name, None)
         # The trained weights are here: loading them shall not fetch the initial ones.
         kept['weights'] = None
-        path = f'{type(self).__module__}.{type(self).__qualname__}'
-        checkpoint['hyper_parameters'] = kept | {'_class_path': path}
+        named = {'_class_path': public_path(type(self))}
+        checkpoint['hyper_parameters'] = kept | named
         notes = {
             'versions': versions(),
             'resume': self._resume_facts(),
