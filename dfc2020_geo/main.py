@@ -9,7 +9,7 @@ from . import __version__
 
 
 def _run_stage(args: list[str]) -> None:
-    from .stages import LandCoverCLI
+    from .cli.stages import LandCoverCLI
 
     LandCoverCLI(args)
 
@@ -18,13 +18,13 @@ def _run_demo(args: list[str]) -> None:
     # Threads that spin while they wait starve each other on a machine that is busy.
     # OpenMP reads this when torch is loaded.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    from .demo import main
+    from .cli.demo import main
 
     main(args)
 
 
 def _run_map(args: list[str]) -> None:
-    from .inference import main
+    from .cli.map import main
 
     main(args)
 

@@ -26,9 +26,9 @@ import torch
 from lightning.pytorch import Trainer
 from rasterio.windows import Window
 
-from dfc2020_geo.callbacks import SceneMapWriter
+from dfc2020_geo.inference import SceneMapWriter
+from dfc2020_geo.inference.datamodule import SceneDataModule
 from dfc2020_geo.samplers.tiling import Axis
-from dfc2020_geo.scene_data import SceneDataModule
 from dfc2020_geo.tasks import LandCoverSegmentation
 from dfc2020_geo.transforms import ScaleBands
 

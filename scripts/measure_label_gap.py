@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dfc2020_geo.callbacks import ScoreWriter
-from dfc2020_geo.demo import score_commonest
-from dfc2020_geo.stages import LandCoverCLI
+from dfc2020_geo.cli.demo import score_commonest
+from dfc2020_geo.cli.stages import LandCoverCLI
 from dfc2020_geo.synthetic import write_demo
 
 SHOWN = ('AA', 'mIoU', 'OA')

@@ -20,7 +20,7 @@ TOGETHER = ('--trainer.devices=2', '--trainer.strategy=ddp')
 
 #: In place of ``spawn``: what a process is given is pickled, and nothing else is there.
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(['dfc2020_geo.stages'])
+CONTEXT.set_forkserver_preload(['dfc2020_geo.cli.stages'])
 
 
 def run_two(main: Callable[[list[str]], object], folder: Path, *args: str) -> None:

@@ -9,7 +9,7 @@ import yaml
 from dfc2020_geo.baseline.config import fit_config
 from dfc2020_geo.baseline.training import build_parser
 from dfc2020_geo.classes import get_scheme
-from dfc2020_geo.stages import LandCoverCLI
+from dfc2020_geo.cli.stages import LandCoverCLI
 from dfc2020_geo.synthetic import write_scene
 
 #: Those that train; tests/test_inference.py has the one that maps scenes.

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfc2020_geo.bands import BANDS
-from dfc2020_geo.conflicts import check_facts, check_lr, check_shared_facts
-from dfc2020_geo.statements import Statement
+from dfc2020_geo.cli.conflicts import check_facts, check_lr, check_shared_facts
+from dfc2020_geo.cli.settings import Statement
 
 
 def _says(**settings: Any) -> list[Statement]:

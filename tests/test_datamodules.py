@@ -19,7 +19,7 @@ from torchgeo.datasets import DatasetNotFoundError
 from dfc2020_geo.callbacks import ClassMapWriter, PreviewWriter
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.datamodules import LandCoverDataModule
-from dfc2020_geo.sets import SETS
+from dfc2020_geo.datamodules.named_sets import SETS
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 # The names that the golden figures have for sets and bands.

@@ -4,7 +4,7 @@ import pytest
 import rasterio
 from matplotlib.image import imread
 
-from dfc2020_geo import demo
+from dfc2020_geo.cli import demo
 from dfc2020_geo.main import main
 from dfc2020_geo.metrics import SegmentationScores
 from dfc2020_geo.synthetic import (

@@ -183,7 +183,7 @@ OPTIONAL = {'fribidi'}
 IMPORTS = """
 import lightning.pytorch.cli, tensorboard.main, torch.utils.tensorboard
 import geopandas, pyogrio, pyproj, pystac, rasterio, shapely
-import dfc2020_geo.main, dfc2020_geo.demo, dfc2020_geo.stages
+import dfc2020_geo.main, dfc2020_geo.cli.demo, dfc2020_geo.cli.stages
 print(*{line.split()[-1] for line in open('/proc/self/maps') if '.so' in line})
 """
 

@@ -27,8 +27,8 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.inference import map_scene
+from dfc2020_geo.inference.maps import Parts
 from dfc2020_geo.main import main
-from dfc2020_geo.maps import Parts
 from dfc2020_geo.samplers.tiling import Axis
 from dfc2020_geo.tasks import LandCoverSegmentation
 

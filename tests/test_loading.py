@@ -25,10 +25,15 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 
 from dfc2020_geo.datamodules import LandCoverDataModule
-from dfc2020_geo.loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
-from dfc2020_geo.loading import threads as threads_module
-from dfc2020_geo.loading.resumable import ResumableLoader
-from dfc2020_geo.resuming import Workers
+from dfc2020_geo.datamodules.base import Workers
+from dfc2020_geo.datamodules.loading import (
+    StoredPatches,
+    ThreadedLoader,
+    collate_stored,
+    is_stored,
+)
+from dfc2020_geo.datamodules.loading import threads as threads_module
+from dfc2020_geo.datamodules.loading.resumable import ResumableLoader
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 Stored = dict[str, np.ndarray]
@@ -342,7 +347,7 @@ def _run(program: str) -> subprocess.CompletedProcess[str]:
     prelude = (
         'import os, sys, time, threading\n'
         'from test_loading import _patch, _set, _equal, Patches\n'
-        'from dfc2020_geo.loading import ThreadedLoader\n'
+        'from dfc2020_geo.datamodules.loading import ThreadedLoader\n'
     )
     return subprocess.run(
         [sys.executable, '-c', prelude + program], cwd=os.path.dirname(__file__),
@@ -372,7 +377,7 @@ cycle = [iterator, batch]; cycle.append(cycle); del iterator
 @pytest.mark.slow
 def test_a_child_of_a_program_that_loads_is_told_or_loads_anew() -> None:
     program = """
-from dfc2020_geo.loading import threads
+from dfc2020_geo.datamodules.loading import threads
 threads._PATIENCE = 0.05
 loader = ThreadedLoader(_set(), batch_size=2, num_workers=2)
 iterator = iter(loader)
@@ -422,8 +427,8 @@ def test_a_process_that_is_killed_is_told() -> None:
     # the error is printed, too, and then nothing is.
     for _ in range(3):
         ended = _run("""
-from dfc2020_geo.loading import StoredPatches, collate_stored
-from dfc2020_geo.loading.resumable import ResumableLoader
+from dfc2020_geo.datamodules.loading import StoredPatches, collate_stored
+from dfc2020_geo.datamodules.loading.resumable import ResumableLoader
 from test_loading import _Dying
 dataset = StoredPatches(_Dying(_set().patches))
 options = {'collate_fn': collate_stored, 'num_workers': 2, 'persistent_workers': True}

@@ -19,11 +19,11 @@ from torchgeo.datasets import Sentinel1, Sentinel2
 from dfc2020_geo.bands import BAND_SETS
 from dfc2020_geo.callbacks import ScoreWriter
 from dfc2020_geo.classes import IGNORE_INDEX, get_scheme
+from dfc2020_geo.datamodules.scene_patches import GriddedPatches, RandomPatches
+from dfc2020_geo.datamodules.scenes import SceneTrainingDataModule
 from dfc2020_geo.datasets import JoinedScenes
 from dfc2020_geo.main import main
 from dfc2020_geo.samplers.windows import WindowSampler
-from dfc2020_geo.scene_patches import GriddedPatches, RandomPatches
-from dfc2020_geo.scene_training import SceneTrainingDataModule
 from dfc2020_geo.synthetic import write_scene
 from dfc2020_geo.tasks import LandCoverSegmentation
 
@@ -371,7 +371,7 @@ def test_two_processes_score_what_one_scores(root: Path, tmp_path: Path) -> None
     _, trainer = _fit(root, tmp_path, max_steps=2)
     trainer.save_checkpoint(tmp_path / 'tiny.ckpt')
     command = [
-        'test', '--data=dfc2020_geo.scene_training.SceneTrainingDataModule',
+        'test', '--data=dfc2020_geo.datamodules.scenes.SceneTrainingDataModule',
         *(f'--data.test_{kind}={root / kind}' for kind in ('s2', 's1', 'labels')),
         f'--ckpt_path={tmp_path / "tiny.ckpt"}', '--data.patch_size=16',
         '--data.num_workers=0', '--trainer.accelerator=cpu', '--trainer.logger=false',

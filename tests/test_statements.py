@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from dfc2020_geo.statements import (
+from dfc2020_geo.cli.settings import (
     configs_dir,
     find_config,
     find_statement,

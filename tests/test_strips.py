@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from dfc2020_geo.inference.strips import Strip
 from dfc2020_geo.samplers.tiling import Axis, Span
-from dfc2020_geo.strips import Strip
 
 
 @st.composite

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks import ScoreWriter
+from ..cli.stages import LandCoverCLI
 from ..datasets import PatchesNotFoundError
 from ..models.contract import (
     CONTRACT_KEY,
@@ -14,7 +15,6 @@ from ..models.contract import (
     find_conflict,
     read_checkpoint,
 )
-from ..stages import LandCoverCLI
 from .arguments import network_settings
 from .checkpoints import import_checkpoint
 from .earlier import set_aside

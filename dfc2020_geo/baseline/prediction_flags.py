@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..sets import SETS
+from ..datamodules.named_sets import SETS
 from .earlier import SCORES
 
 #: The set that each kind of data is here.

@@ -14,8 +14,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.optim import Optimizer
 
-from ..settings import shorten
-from ..stages import LandCoverCLI
+from ..cli.help import shorten
+from ..cli.stages import LandCoverCLI
 from .agreement import check_weights, describe_difference
 from .states import TrainingState
 

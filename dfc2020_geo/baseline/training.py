@@ -13,9 +13,9 @@ import torch
 import yaml
 from lightning.fabric.utilities.seed import max_seed_value
 
+from ..cli.stages import LandCoverCLI, SaveConfig
 from ..datasets import PatchesNotFoundError
 from ..io.atomic import make_directory
-from ..stages import LandCoverCLI, SaveConfig
 from .arguments import ARGUMENTS, BAND_FLAGS, MODELS, OUT_STRIDES, VALIDATION_ROOTS
 from .config import fit_config
 from .pickles import write_arguments

@@ -1,23 +1,18 @@
 """Callbacks: a training in its loggers; class maps, previews and scores as files."""
 
 from .loggers import log_picture
+from .patch_writer import PatchWriter
 from .predictions import ClassMapWriter, PreviewWriter
-from .progress import SceneProgress, show_megapixels
-from .saved_settings import SaveConfig
-from .scene_maps import SceneMapWriter
+from .save_config import SaveConfig
 from .scores import ScoreWriter
-from .training import TrainingLogger
-from .writer import PatchWriter
+from .training_logger import TrainingLogger
 
 __all__ = [
     'ClassMapWriter',
     'PatchWriter',
     'PreviewWriter',
     'SaveConfig',
-    'SceneMapWriter',
-    'SceneProgress',
     'ScoreWriter',
     'TrainingLogger',
     'log_picture',
-    'show_megapixels',
 ]

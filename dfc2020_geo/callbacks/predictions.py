@@ -14,7 +14,7 @@ from ..datasets import PatchDataset
 from ..datasets.previews import render_image
 from ..io.atomic import replacing
 from ..io.rasters import SIDECAR, write_class_map, write_probabilities
-from .writer import PatchWriter
+from .patch_writer import PatchWriter
 
 
 class ClassMapWriter(PatchWriter):

@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader
 
 from dfc2020_geo.baseline.checkpoints import export_checkpoint, import_checkpoint
 from dfc2020_geo.baseline.pickles import read_arguments, write_arguments
+from dfc2020_geo.cli.stages import LandCoverCLI
 from dfc2020_geo.main import main
 from dfc2020_geo.models import BaselineDeepLabV3Plus, BaselineUNet
-from dfc2020_geo.stages import LandCoverCLI
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 DATA = Path(__file__).parents[1] / 'data'

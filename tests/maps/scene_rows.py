@@ -8,7 +8,7 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from dfc2020_geo.classes import SCHEMES
-from dfc2020_geo.maps import Grid, Parts, open_parts
+from dfc2020_geo.inference.maps import Grid, Parts, open_parts
 
 SCHEME = SCHEMES['dfc2020']
 

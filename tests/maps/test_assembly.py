@@ -23,9 +23,9 @@ from rio_cogeo import cog_validate
 from scene_rows import GRIDS, SCHEME, begin, make_layers, write_rows
 
 from dfc2020_geo.classes import DFC2020_CLASSES
-from dfc2020_geo.maps import Grid, find_layer, finish_map
-from dfc2020_geo.maps.cog import write_cog
-from dfc2020_geo.maps.times import FIRST_LAUNCH, find_time
+from dfc2020_geo.inference.maps import Grid, find_layer, finish_map
+from dfc2020_geo.inference.maps.acquisition import FIRST_LAUNCH, find_time
+from dfc2020_geo.inference.maps.cog import write_cog
 
 TAKEN = find_time(['S2A_MSIL1C_20200607T101031_N0500.SAFE'], {})
 TAGS = {'checkpoint': 'abc', 'bands': 'B02 B03'}
@@ -342,8 +342,8 @@ from pathlib import Path
 import numpy as np
 from scene_rows import GRIDS, SCHEME
 from dataclasses import replace
-from dfc2020_geo.maps import find_layer
-from dfc2020_geo.maps.cog import write_cog
+from dfc2020_geo.inference.maps import find_layer
+from dfc2020_geo.inference.maps.cog import write_cog
 size = int(sys.argv[2])
 grid = replace(GRIDS['UTM north'], height=size, width=2048)
 peak = lambda: int(re.findall('VmHWM: *(.*) kB', STATUS.read_text())[0])

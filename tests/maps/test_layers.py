@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from dfc2020_geo.classes import SCHEMES
-from dfc2020_geo.maps import decode_share, encode_share, find_layer
-from dfc2020_geo.maps.layers import SHARE_NODATA, SHARE_SCALE
+from dfc2020_geo.inference.maps import decode_share, encode_share, find_layer
+from dfc2020_geo.inference.maps.layers import SHARE_NODATA, SHARE_SCALE
 
 SHARES = arrays(np.float32, array_shapes(), elements=st.floats(0, 1, width=32))
 

@@ -8,7 +8,7 @@ from quick_processes import CONTEXT
 from rasterio import Affine
 from scene_rows import GRIDS, SCHEME, begin, make_layers, write_rows
 
-from dfc2020_geo.maps import Grid, Parts, join_parts, open_parts
+from dfc2020_geo.inference.maps import Grid, Parts, join_parts, open_parts
 
 GRID = GRIDS['UTM north']
 ROWS = {(0, 13), (13, 26), (26, 39), (39, 52), (52, 65), (65, 70)}

@@ -11,8 +11,8 @@ from rasterio.warp import transform
 from scene_rows import GRIDS, SCHEME, make_layers
 from scipy import ndimage
 
-from dfc2020_geo.maps import Grid, find_layer, measure_areas, write_polygons
-from dfc2020_geo.maps.cog import write_cog
+from dfc2020_geo.inference.maps import Grid, find_layer, measure_areas, write_polygons
+from dfc2020_geo.inference.maps.cog import write_cog
 
 MERCATOR = Grid(40, 30, CRS.from_epsg(3857), Affine(20, 0, 1e6, 0, -20, 8e6))
 FEET = Grid(40, 30, CRS.from_epsg(2263), Affine(33, 0, 9e5, 0, -33, 2e5))

@@ -8,7 +8,8 @@ from safe_products import write_l1c, write_l2a
 from scene_files import constant, place, write, write_s1, write_s2
 
 from dfc2020_geo.bands import BAND_SETS
-from dfc2020_geo.io.scenes import find_scenes, open_scene
+from dfc2020_geo.inference.find_scenes import find_scenes
+from dfc2020_geo.io.scenes import open_scene
 
 
 def names(scenes: list) -> list[tuple[str, str | None, str | None]]:

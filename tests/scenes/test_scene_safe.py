@@ -13,7 +13,8 @@ from safe_products import SIDE, TILE, band_image, write_l1c, write_l2a
 from scene_files import UTM32, decibels, write_s1
 
 from dfc2020_geo.bands import BANDS
-from dfc2020_geo.io.scenes import Scene, find_scenes, open_scene
+from dfc2020_geo.inference.find_scenes import find_scenes
+from dfc2020_geo.io.scenes import Scene, open_scene
 
 WHOLE = (0, SIDE)
 

@@ -1,18 +1,9 @@
 """Scenes of Sentinel-1 and Sentinel-2 of any size, read window by window."""
 
 from .checks import check_values
-from .finding import SceneSources, find_scenes
 from .headers import limit_cache
 from .opening import open_scene
 from .scene import Scene
 from .warping import ResamplingName
 
-__all__ = [
-    'ResamplingName',
-    'Scene',
-    'SceneSources',
-    'check_values',
-    'find_scenes',
-    'limit_cache',
-    'open_scene',
-]
+__all__ = ['ResamplingName', 'Scene', 'check_values', 'limit_cache', 'open_scene']

@@ -1,0 +1,218 @@
+"""The stages fit, validate, test and predict, as a LightningCLI."""
+
+import json
+import logging
+import os
+import sys
+import warnings
+from argparse import ArgumentError
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torchgeo.datamodules import BaseDataModule
+
+from ..callbacks import (
+    ClassMapWriter,
+    PatchWriter,
+    PreviewWriter,
+    SaveConfig,
+    ScoreWriter,
+)
+from ..datamodules import LandCoverDataModule
+from ..inference import SceneDataModule, SceneMapWriter, show_megapixels
+from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path, read_checkpoint
+from ..tasks import LandCoverSegmentation
+from .conflicts import check_facts, check_lr, check_shared_facts
+from .help import describe_settings, shorten, suggest
+from .settings import find_statement, read_statements, resolve_configs
+
+#: Values of ckpt_path by which Lightning looks for a checkpoint to go on with.
+_LIGHTNINGS_CHOICES = (None, 'last', 'hpc', 'registry')
+
+#: Errors of the command line are raised, for one line in place of the whole usage.
+_PARSER: dict[str, Any] = {
+    'exit_on_error': False,
+    'allow_abbrev': False,
+    'prog': 'dfc2020-geo',
+}
+
+#: Whose arguments the settings of each group are.
+_GROUPS: dict[str, type] = {
+    'data': LandCoverDataModule,
+    'model': LandCoverSegmentation,
+    'trainer': Trainer,
+}
+
+
+class LandCoverCLI(LightningCLI):
+    """LightningCLI that states facts once and takes a checkpoint at its word.
+
+    Bands, class scheme and the treatment of NaN stand under ``data``; the model
+    follows. What a checkpoint says counts before defaults; configs and flags count
+    before the checkpoint, but cannot change what the network was trained for.
+    """
+
+    def __init__(self, args: Sequence[str] | None = None) -> None:
+        """Parse a command line, and run its stage.
+
+        Args:
+            args: Command line without the program; by default the program's own.
+
+        Raises:
+            ValueError: If settings contradict each other or the checkpoint.
+        """
+        self.args = resolve_configs(sys.argv[1:] if args is None else args)
+        _quieten_libraries(is_training='fit' in self.args[:1])
+        self.statements = read_statements(self.args)
+        super().__init__(
+            model_class=LandCoverSegmentation,
+            datamodule_class=BaseDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            parser_kwargs=_PARSER | dict.fromkeys(self.subcommands(), _PARSER),
+            save_config_callback=SaveConfig,
+            auto_configure_optimizers=False,
+            args=self.args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the writers, and hand the data's facts to the model."""
+        parser.set_defaults(
+            {
+                'model': {'class_path': public_path(LandCoverSegmentation)},
+                'data': {'class_path': public_path(LandCoverDataModule)},
+            }
+        )
+        for name in SHARED_FACTS:
+            parser.link_arguments(f'data.init_args.{name}', f'model.init_args.{name}')
+        parser.add_lightning_class_args(ClassMapWriter, 'class_maps')
+        parser.add_lightning_class_args(PreviewWriter, 'previews')
+        parser.add_lightning_class_args(SceneMapWriter, 'scene_maps')
+        parser.add_lightning_class_args(ScoreWriter, 'scores')
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, with those writers that write what the data are."""
+        trainer = super().instantiate_trainer(**kwargs)
+        has_scenes = isinstance(self.datamodule, SceneDataModule)
+        others = PatchWriter if has_scenes else SceneMapWriter
+        kept = [c for c in vars(trainer)['callbacks'] if not isinstance(c, others)]
+        vars(trainer)['callbacks'] = kept
+        if has_scenes:
+            show_megapixels(trainer)
+        return trainer
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line; with a checkpoint, on top of what that says."""
+        check_shared_facts(self.statements)
+        check_lr(self.statements)
+        stage, *rest = args
+        path = self._find_checkpoint(stage)
+        if path is None:
+            self._parse(parser, args)
+            return
+        checkpoint = read_checkpoint(path)
+        settings = json.dumps(_settings(checkpoint))
+        # The first config counts least: after it come the user's, and the flags.
+        self._parse(parser, [stage, f'--config={settings}', *rest])
+        contract = checkpoint[CONTRACT_KEY]
+        check_facts(self.config[stage], contract, path, self.statements)
+        if stage == 'predict' and not find_statement(self.statements, 'trainer.logger'):
+            self.config[stage].trainer.logger = False  # there is nothing to log
+        # Its weights come from the checkpoint: nothing else is to be loaded.
+        self.config[stage].model.init_args.weights = None
+
+    def _find_checkpoint(self, stage: str) -> str | None:
+        """Return the path of the checkpoint; only training can do without."""
+        said = find_statement(self.statements, 'ckpt_path')
+        path = None if said is None or said.value is None else str(said.value)
+        if stage == 'fit':
+            return None if path in _LIGHTNINGS_CHOICES else path
+        if not path and not {'-h', '--help'} & {*self.args}:
+            raise ValueError(
+                f'Expected the checkpoint to {stage} with, got none; '
+                'add --ckpt_path FILE.'
+            )
+        return path
+
+    def _parse(self, parser: LightningArgumentParser, args: list[str]) -> None:
+        """Parse a command line; say of a wrong setting where it stands."""
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            message = shorten(str(error))
+            places = {
+                said.where: said.name
+                for said in self.statements
+                if f"'{said.name.rpartition('.')[2]}'" in message
+                or f'--{said.name}' in message.replace('=', ' ').split()
+            }
+            where = f' (in {", ".join(sorted(places))})' if places else ''
+            hint = suggest(places.values(), _GROUPS)
+            raise ValueError(message + where + hint) from error
+        except SystemExit:
+            if {'-h', '--help'} & {*args}:
+                print(describe_settings(LandCoverDataModule, LandCoverSegmentation))
+            raise
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the checkpoint to :meth:`parse_arguments`.
+
+        Lightning would let its hyperparameters override configs and flags.
+        """
+
+    def after_fit(self) -> None:
+        """Say where the trained network is."""
+        checkpoint: Any = self.trainer.checkpoint_callback
+        for path in ('best_model_path', 'last_model_path'):
+            if name := getattr(checkpoint, path, ''):
+                self.trainer.print(f'Wrote {os.path.relpath(name)}')
+
+    def predict(self, **kwargs: Any) -> None:
+        """Predict without keeping every prediction in memory."""
+        callbacks: list[Any] = vars(self.trainer)['callbacks']
+        for callback in callbacks[:]:
+            if isinstance(callback, PreviewWriter) and callback.max_previews == 0:
+                callbacks.remove(callback)  # so no directory is made either
+        kwargs['return_predictions'] = False
+        self.trainer.predict(**kwargs)
+
+    def test(self, **kwargs: Any) -> None:
+        """Test without a second table of the scores."""
+        kwargs['verbose'] = False
+        self.trainer.test(**kwargs)
+
+    def validate(self, **kwargs: Any) -> None:
+        """Validate without a second table of the scores."""
+        kwargs['verbose'] = False
+        self.trainer.validate(**kwargs)
+
+
+def _quieten_libraries(is_training: bool) -> None:
+    """Leave out what libraries say of themselves and nobody can act on."""
+    # Lightning 2.6 with PyTorch 2.14: a deprecation between the two.
+    warnings.filterwarnings('ignore', message='`isinstance.treespec, LeafSpec.`')
+    # A checkpoint that is tested lies elsewhere than this run's would.
+    warnings.filterwarnings('ignore', message='The dirpath has changed')
+    if not is_training:  # only training goes on with the callbacks of a checkpoint
+        warnings.filterwarnings('ignore', message='Be aware that when using .ckpt_path')
+    # Nothing there is replaced: a checkpoint of the same name gets a number.
+    warnings.filterwarnings('ignore', message='Checkpoint directory .* is not empty')
+    # Its table of the network counts 32 bits for each number, whatever the precision.
+    warnings.filterwarnings('ignore', message='Precision .* by the model summary')
+    for name in ('lightning.pytorch.utilities.rank_zero', 'lightning.pytorch'):
+        logging.getLogger(name).addFilter(
+            lambda r: 'Tip: For seamless' not in str(r.msg)
+        )
+
+
+def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says of data and model, in the form of a config."""
+    arguments = dict(checkpoint['hyper_parameters'])
+    arguments.pop('_instantiator', None)
+    model = {'class_path': arguments.pop('_class_path')}
+    shared = {name: arguments.pop(name) for name in SHARED_FACTS}
+    model['init_args'] = arguments
+    return {'model': model, 'data': {'init_args': shared}}

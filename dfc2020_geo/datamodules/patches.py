@@ -1,0 +1,230 @@
+"""Datamodules: which set serves which stage, and its batches on the device."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, default_collate
+from torchgeo.datamodules import NonGeoDataModule
+from torchgeo.datasets import DatasetNotFoundError
+
+from ..bands import DEFAULT_BANDS, NaN
+from ..classes import IGNORE_INDEX
+from ..datasets import PatchDataset, PatchesNotFoundError
+from ..io.nodata import valid_pixels
+from ..models.contract import data_contract
+from ..samplers.resumable import ResumableSampler
+from ..transforms import mean_and_std
+from ..transforms.prepare import PrepareBatch, join_bands, take_bands
+from .base import ResumableDataModule, Workers, choose_num_workers
+from .loading import require_one_size
+from .named_sets import SETS
+from .padding import fill_up
+
+Sample = dict[str, Tensor]
+
+_SPLITS = {
+    'fit': ('train', 'val'),
+    'validate': ('val',),
+    'test': ('test',),
+    'predict': ('predict',),
+}
+
+
+class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
+    """Train, validate, test and predict on named sets of Sentinel patches.
+
+    Images leave the datasets in file units; on the device they are scaled to
+    ``[0, 1]`` and, in training, augmented together with their masks. The attributes
+    ``mean`` and ``std`` are such that torchgeo's ``Denormalize`` undoes the scaling.
+    """
+
+    def __init__(
+        self,
+        train: str = 'sen12ms_train',
+        val: str = 'dfc2020_val',
+        test: str = 'dfc2020_test',
+        predict: str = 'unlabeled',
+        sen12ms_root: Path | str = 'data/sen12ms',
+        dfc2020_root: Path | str = 'data/dfc2020',
+        unlabeled_root: Path | str = 'data/unlabeled',
+        val_root: Path | str | None = None,
+        cities: Sequence[str] | None = None,
+        bands: Sequence[str] | str = DEFAULT_BANDS,
+        scheme: str = 'dfc2020',
+        nan: NaN = 'lowest',
+        augmentations: Sequence[nn.Module] | None = None,
+        batch_size: int = 32,
+        num_workers: int | None = None,
+        workers: Workers = 'threads',
+    ) -> None:
+        """Initialize a new LandCoverDataModule instance.
+
+        Args:
+            train: Name of the set in :data:`SETS` that serves training.
+            val: Name of the set that serves validation.
+            test: Name of the set that serves testing.
+            predict: Name of the set that serves prediction.
+            sen12ms_root: Directory of SEN12MS.
+            dfc2020_root: Directory of DFC2020, in any of its packagings.
+            unlabeled_root: Directory with ``s2`` and ``s1`` folders of TIFFs.
+            val_root: Directory of the set that serves validation, if it lies elsewhere
+                than the one of its data above.
+            cities: Cities of the set ``dfc2020_all``, if not all.
+            bands: Bands to read, as names of bands or band sets.
+            scheme: Name of the class scheme.
+            nan: What NaN becomes in scaling, see
+                :class:`~dfc2020_geo.transforms.ScaleBands`. Unless ``'baseline'``,
+                pixels without any valid input are ignored in training and marked in
+                prediction.
+            augmentations: kornia operations for training, applied to images and masks
+                in this order.
+            batch_size: Number of patches in a batch.
+            num_workers: Number of workers that load patches; by default one for each
+                core, but no more than four. With 0, the training waits for each batch.
+            workers: What they are: ``'threads'`` of the training's process, which fill
+                batches in place, or ``'processes'``. Sets of your own that do not read
+                patches as they are stored are loaded by processes.
+
+        Raises:
+            ValueError: If a name is unknown or an augmentation unfit for masks.
+        """
+        if workers not in get_args(Workers):
+            raise ValueError(
+                f"Expected workers to be one of {get_args(Workers)}, got '{workers}'."
+            )
+        if batch_size < 1 or (num_workers or 0) < 0:
+            raise ValueError(
+                f'Expected batch_size from 1 and num_workers from 0, '
+                f'got {batch_size} and {num_workers}.'
+            )
+        super().__init__(PatchDataset, batch_size, choose_num_workers(num_workers))
+        self.workers = workers
+        self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
+        for split, name in self.sets.items():
+            if name not in SETS:
+                raise ValueError(
+                    f"Expected {split} to be a set of {tuple(SETS)}, got '{name}'."
+                )
+        if cities and not any(SETS[name].has_cities for name in self.sets.values()):
+            raise ValueError(
+                f'Expected cities with the set dfc2020_all only, got {list(cities)} '
+                f'with {self.sets}.'
+            )
+        self.roots = {
+            'sen12ms': sen12ms_root,
+            'dfc2020': dfc2020_root,
+            'unlabeled': unlabeled_root,
+        }
+        self.val_root = val_root
+        self.bands, self.scheme, self.nan = bands, scheme, nan
+        self.cities = cities
+        self.contract = data_contract(bands, scheme, nan)
+        self.mean, self.std = mean_and_std(bands)
+        self.aug = PrepareBatch(bands, nan)
+        self.train_aug = PrepareBatch(bands, nan, augmentations or ())
+        self.collate_fn = _collate
+        #: Leaves out what need not be predicted; writers of predictions set it.
+        self.narrow: Callable[[PatchDataset], PatchDataset] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Set up the sets of a stage.
+
+        Args:
+            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
+
+        Raises:
+            DatasetNotFoundError: If a set's root is empty or missing.
+            ValueError: If a stage that needs labels is served by a set without, or
+                *stage* is another.
+        """
+        stage = str(getattr(stage, 'value', stage))
+        if stage not in _SPLITS:
+            raise ValueError(
+                f"Expected one of the stages {tuple(_SPLITS)}, got '{stage}'."
+            )
+        for split in _SPLITS[stage]:
+            name = self.sets[split]
+            if split != 'predict' and not SETS[name].is_labelled:
+                raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")
+            setattr(self, f'{split}_dataset', self._build(split, name))
+            if split == 'train':
+                self.forget_order()
+
+    def _build(self, split: str, name: str) -> PatchDataset:
+        chosen = SETS[name]
+        flag, root = f'{chosen.data}_root', self.roots[chosen.data]
+        if split == 'val' and self.val_root is not None:
+            flag, root = 'val_root', self.val_root
+        arguments: dict[str, Any] = {
+            'root': root,
+            'bands': self.bands,
+            'scheme': self.scheme,
+        }
+        if chosen.split is not None:
+            arguments['split'] = chosen.split
+        if chosen.has_cities:
+            arguments['cities'] = self.cities
+        try:
+            return chosen.dataset(**arguments)
+        except DatasetNotFoundError as error:
+            raise PatchesNotFoundError(
+                f'{error} (This is {name}, for {split}: --data.{flag} is its root, '
+                f'--data.{split} names another set.)'
+            ) from error
+
+    def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
+        """Load each patch of a set once an epoch.
+
+        In evaluation by several processes, the set is filled up to equal shares with
+        patches whose pixels are all ignored, so none is scored twice.
+        """
+        dataset = self._valid_attribute(f'{split}_dataset', 'dataset')
+        if split == 'train':
+            sampler = ResumableSampler(dataset, self.batch_size, self.trainer)
+            return self.load_training(sampler)
+        if split == 'predict' and self.narrow is not None:
+            dataset = self.narrow(dataset)
+        num_processes = self.trainer.world_size if self.trainer else 1
+        if split in ('val', 'test'):
+            dataset = fill_up(dataset, num_processes)
+        return self.load(dataset)
+
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Scale and augment a batch on its device, and mark pixels without data.
+
+        Args:
+            batch: Patches as they are stored, ``'s2'`` and ``'s1'``, or ``'image'``
+                in file units, of shape ``(B, C, H, W)``; and perhaps ``'mask'`` of
+                shape ``(B, H, W)``.
+            dataloader_idx: Position of the batch's dataloader.
+
+        Returns:
+            The batch with scaled ``'image'``; in prediction with ``'valid'`` of shape
+            ``(B, H, W)``, bool, unless NaN becomes what it was in 2020.
+        """
+        is_stored = 'image' not in batch
+        if self.nan != 'baseline':
+            batch = self._mark_valid(batch)
+        augs = self.aug, self.train_aug, self.val_aug, self.test_aug, self.predict_aug
+        if is_stored and {*map(type, augs)} - {PrepareBatch, type(None)}:
+            batch = join_bands(batch)  # for those of others
+        batch = super().on_after_batch_transfer(batch, dataloader_idx)
+        if is_stored and self.trainer:
+            # Lightning has done so before there was an image.
+            batch = self.trainer.precision_plugin.convert_input(batch)
+        return batch
+
+    def _mark_valid(self, batch: Sample) -> Sample:
+        if not self.trainer or not (self.trainer.training or self.trainer.predicting):
+            return batch
+        valid = valid_pixels(*take_bands(batch).values())
+        if self.trainer.predicting:
+            return batch | {'valid': valid}
+        return batch | {'mask': batch['mask'].where(valid, IGNORE_INDEX)}
+
+
+def _collate(samples: list[Sample]) -> Sample:
+    require_one_size({tuple(sample['image'].shape[1:]) for sample in samples})
+    return default_collate(samples)

@@ -1,0 +1,194 @@
+"""Datasets of the patches of scenes, for training and for scoring."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchgeo.datasets.utils import Sample
+
+from ..classes import IGNORE_INDEX, ClassScheme
+from ..datasets import JoinedScenes
+from ..datasets.plotting import DrawsSamples
+from ..samplers.tiling import Span
+from ..samplers.windows import Window, draw_windows, grid_windows
+
+
+class ScenePatches(DrawsSamples, Dataset[Sample]):
+    """Patches of scenes, all of one size; none leaves its scene.
+
+    Attributes:
+        scenes: The scenes, each in its own CRS and on its own pixels.
+        size: Height and width of a patch in pixels.
+        scheme: The classes of masks.
+        bands: Names of the channels.
+    """
+
+    def __init__(
+        self, scenes: Sequence[JoinedScenes], size: tuple[int, int], scheme: ClassScheme
+    ) -> None:
+        """Initialize a new ScenePatches instance.
+
+        Args:
+            scenes: The scenes, of the same bands.
+            size: Height and width of a patch in pixels.
+            scheme: The classes of masks.
+        """
+        self.scenes, self.size, self.scheme = list(scenes), size, scheme
+        self.bands = self.scenes[0].bands
+
+    def read(self, window: Window) -> Sample:
+        """Read a patch.
+
+        Args:
+            window: Where it is.
+
+        Returns:
+            'image' of shape ``(C, H, W)``, float32 in the units of the files, NaN
+            without data, and 'mask' of shape ``(H, W)``, int64, ignored where labels do
+            not count. A scene smaller than a patch is continued by reflection.
+
+        Raises:
+            RuntimeError: If a file is damaged; the message names it.
+        """
+        scene = self.scenes[window.scene]
+        place = scene.pixels.transform
+        left, top = place @ (window.columns.start, window.rows.start)
+        right, bottom = place @ (window.columns.stop, window.rows.stop)
+        sample = scene[left:right, bottom:top]
+        mask = torch.full_like(sample['mask'], IGNORE_INDEX)
+        scored = (
+            window.scored_rows.within(window.rows),
+            window.scored_columns.within(window.columns),
+        )
+        mask[scored] = sample['mask'][scored]
+        return self._fill_up(sample['image'], mask)
+
+    def _fill_up(self, image: Tensor, mask: Tensor) -> Sample:
+        height, width = mask.shape
+        missing = (self.size[0] - height, self.size[1] - width)
+        if any(missing):
+            for axis, (length, more) in enumerate(
+                zip((height, width), missing, strict=True), start=1
+            ):
+                order = np.pad(np.arange(length), (0, more), 'reflect')
+                image = image.index_select(axis, torch.from_numpy(order))
+            padding = (0, missing[1], 0, missing[0])
+            mask = torch.nn.functional.pad(mask, padding, value=IGNORE_INDEX)
+        return {'image': image, 'mask': mask}
+
+
+class GriddedPatches(ScenePatches):
+    """Patches that cover what is labelled; each pixel counts in one of them."""
+
+    def __init__(
+        self,
+        scenes: Sequence[JoinedScenes],
+        size: tuple[int, int],
+        scheme: ClassScheme,
+        overlap: int = 0,
+    ) -> None:
+        """Initialize a new GriddedPatches instance.
+
+        Args:
+            scenes: The scenes, of the same bands.
+            size: Height and width of a patch in pixels.
+            scheme: The classes of masks.
+            overlap: Least number of pixels that neighbours share.
+
+        Raises:
+            ValueError: If size and overlap make no grid.
+        """
+        super().__init__(scenes, size, scheme)
+        self.windows = [
+            window
+            for number, scene in enumerate(self.scenes)
+            for window in grid_windows(number, scene, size, overlap)
+        ]
+
+    def fill_up(self, multiple: int) -> None:
+        """Add patches without scored pixels, for equal shares of several processes.
+
+        Args:
+            multiple: What the number of patches shall be a multiple of.
+        """
+        first = self.windows[0]
+        nothing = Span(first.rows.start, first.rows.start)
+        unscored = Window(first.scene, first.rows, first.columns, nothing, nothing)
+        self.windows += [unscored] * (-len(self.windows) % multiple)
+
+    def __len__(self) -> int:
+        """Return the number of patches."""
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read a patch.
+
+        Args:
+            index: Position of the patch.
+        """
+        return self.read(self.windows[index])
+
+
+class RandomPatches(ScenePatches):
+    """Patches drawn anew for each epoch, read by their :class:`Window`."""
+
+    def __init__(
+        self,
+        scenes: Sequence[JoinedScenes],
+        size: tuple[int, int],
+        scheme: ClassScheme,
+        length: int | None = None,
+    ) -> None:
+        """Initialize a new RandomPatches instance.
+
+        Args:
+            scenes: The scenes, of the same bands.
+            size: Height and width of a patch in pixels.
+            scheme: The classes of masks.
+            length: Number of patches of an epoch; by default as many as would cover
+                what is labelled.
+        """
+        super().__init__(scenes, size, scheme)
+        areas = [_num_pixels(scene) for scene in self.scenes]
+        self.shares = np.divide(areas, sum(areas))
+        self.length = length or max(round(sum(areas) / (size[0] * size[1])), 1)
+
+    def draw(self, seed: int, epoch: int) -> list[Window]:
+        """Draw the patches of an epoch, each scene in proportion to its area.
+
+        Args:
+            seed: Seed of the run.
+            epoch: Number of the epoch.
+
+        Returns:
+            As many as the length, scene by scene.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        counts = rng.multinomial(self.length, self.shares)
+        return [
+            window
+            for number, count in enumerate(counts)
+            if count
+            for window in draw_windows(
+                number, self.scenes[number], self.size, int(count), rng
+            )
+        ]
+
+    def __len__(self) -> int:
+        """Return the number of patches of an epoch."""
+        return self.length
+
+    def __getitem__(self, index: Window) -> Sample:
+        """Read a patch.
+
+        Args:
+            index: Where it is.
+        """
+        return self.read(index)
+
+
+def _num_pixels(scene: JoinedScenes) -> float:
+    xres, yres = scene.res
+    return scene.index.geometry.union_all().area / (xres * yres)
