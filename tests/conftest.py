@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-DATA = Path(__file__).parent / 'data'
+from tests.support import DATA
 
 # A machine that is busy with something else breaks no law.
 settings.register_profile('untimed', deadline=None)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[1] / 'scripts'
+from tests.support import ROOT
+
+SCRIPTS = ROOT / 'scripts'
 
 
 def run(script: str, *args: str) -> str:

@@ -11,12 +11,11 @@ from dfc2020_geo.baseline.training import build_parser
 from dfc2020_geo.classes import get_scheme
 from dfc2020_geo.cli.stages import LandCoverCLI
 from dfc2020_geo.synthetic import write_scene
+from tests.support import ROOT
 
 #: Those that train; tests/test_inference.py has the one that maps scenes.
 CONFIGS = sorted(
-    path
-    for path in (Path(__file__).parents[1] / 'configs').glob('*.yaml')
-    if path.stem != 'scene'
+    path for path in (ROOT / 'configs').glob('*.yaml') if path.stem != 'scene'
 )
 
 configs = pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)

@@ -20,14 +20,21 @@ from urllib.request import urlopen
 
 import pytest
 import yaml
-from dockerfile import FOLDERS, Build, Step, copy_context, read_steps, run_environment
 from packaging.specifiers import SpecifierSet
 
 import dfc2020_geo
 from dfc2020_geo.callbacks import ClassMapWriter, PreviewWriter
 from dfc2020_geo.datamodules import LandCoverDataModule
+from tests.support import ROOT
+from tests.support.dockerfile import (
+    FOLDERS,
+    Build,
+    Step,
+    copy_context,
+    read_steps,
+    run_environment,
+)
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 STEPS = read_steps((ROOT / 'docker' / 'Dockerfile').read_text())
 COMPOSE = (ROOT / 'docker' / 'compose.yaml').read_text()

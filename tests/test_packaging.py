@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dfc2020_geo
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
 MAKE = shutil.which('make') or pytest.skip('make is not there', allow_module_level=True)
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DATA
-from golden_weights import fill_network
 
 from dfc2020_geo.main import main
 from dfc2020_geo.models import BaselineUNet
 from dfc2020_geo.synthetic import write_scene
+from tests.support import DATA, ROOT
+from tests.support.golden_weights import fill_network
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 
 

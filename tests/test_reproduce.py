@@ -15,15 +15,14 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from dockerfile import run_environment
-from golden_weights import fill_network
 from torch import nn
 
 from dfc2020_geo.main import main
 from dfc2020_geo.models import build_network
+from tests.support import DATA, ROOT
+from tests.support.dockerfile import run_environment
+from tests.support.golden_weights import fill_network
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(__file__).parent / 'data'
 SCRIPT = ROOT / 'scripts' / 'reproduce_baseline.sh'
 PUBLISHED = (ROOT / 'docs' / 'published.md').read_text()
 

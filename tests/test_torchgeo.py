@@ -6,7 +6,9 @@ import pytest
 import torch
 from torchgeo.main import main
 
-CONFIG = Path(__file__).parents[1] / 'configs' / 'torchgeo' / 'unet_s1s2.yaml'
+from tests.support import ROOT
+
+CONFIG = ROOT / 'configs' / 'torchgeo' / 'unet_s1s2.yaml'
 
 
 @pytest.fixture

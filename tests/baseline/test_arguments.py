@@ -1,6 +1,5 @@
 """The baseline's arguments and the settings that they are here."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from dfc2020_geo.baseline.arguments import (
     network_settings,
 )
 from dfc2020_geo.baseline.pickles import read_arguments
-
-DATA = Path(__file__).parents[1] / 'data'
+from tests.support import DATA
 
 NETWORK = {
     'use_s1': True,

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from golden_weights import fill_network
 from lightning.pytorch import Trainer
-from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer, RMSprop
 from torch.utils.data import DataLoader
@@ -26,8 +24,10 @@ from dfc2020_geo.cli.stages import LandCoverCLI
 from dfc2020_geo.main import main
 from dfc2020_geo.models import BaselineDeepLabV3Plus, BaselineUNet
 from dfc2020_geo.tasks import LandCoverSegmentation
+from tests.support import DATA
+from tests.support.golden_weights import fill_network
+from tests.support.quiet_trainer import QUIET
 
-DATA = Path(__file__).parents[1] / 'data'
 UNET, DEEPLAB = DATA / 'args_unet.pkl', DATA / 'args_deeplab.pkl'
 OF_2020: dict[str, Any] = {'_use_new_zipfile_serialization': False}
 ON_CPU = ('--trainer.accelerator=cpu', '--data.num_workers=0')

@@ -1,6 +1,5 @@
 """A training of the baseline as a config, against its genuine arguments."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,7 @@ from hypothesis import strategies as st
 from dfc2020_geo.baseline.arguments import ARGUMENTS, baseline_arguments
 from dfc2020_geo.baseline.config import fit_config
 from dfc2020_geo.baseline.pickles import read_arguments
-
-DATA = Path(__file__).parents[1] / 'data'
+from tests.support import DATA
 
 NETWORK = {
     'use_s1': True,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from dfc2020_geo.baseline.pickles import MAX_SIZE, read_arguments, write_arguments
+from tests.support import DATA
 
-DATA = Path(__file__).parents[1] / 'data'
 GENUINE = ('args_unet.pkl', 'args_deeplab.pkl')
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from golden_weights import fill_network
 
 from dfc2020_geo.baseline.arguments import ARGUMENTS
 from dfc2020_geo.baseline.checkpoints import import_checkpoint
@@ -21,15 +20,15 @@ from dfc2020_geo.baseline.pickles import write_arguments
 from dfc2020_geo.baseline.prediction import main
 from dfc2020_geo.baseline.prediction_flags import build_parser, complete_flag
 from dfc2020_geo.models import build_network
+from tests.support import DATA, ROOT
+from tests.support.golden_weights import fill_network
 
 pytestmark = pytest.mark.filterwarnings(
     # rasterio, of DFC2020's TIFFs, when a test opens them itself.
     'ignore::rasterio.errors.NotGeoreferencedWarning'
 )
 
-ORDER = json.loads(
-    (Path(__file__).parents[1] / 'data' / 'sample_order.json').read_text()
-)
+ORDER = json.loads((DATA / 'sample_order.json').read_text())
 
 #: Positions of each flag's bands in a Sentinel-2 file, counted from 1.
 S2_BANDS = {
@@ -421,7 +420,7 @@ def test_the_flags_and_defaults_are_the_baselines() -> None:
 def test_the_script_says_what_is_wrong_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = Path(__file__).parents[2] / 'scripts' / 'predict.py'
+    script = ROOT / 'scripts' / 'predict.py'
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', [str(script), '--data_dir', '.'])
     with pytest.raises(SystemExit) as stopped:

@@ -20,6 +20,7 @@ from dfc2020_geo.baseline.training import (
 )
 from dfc2020_geo.main import main as run_command
 from dfc2020_geo.models import build_network
+from tests.support import ROOT
 
 #: The command of the baseline's description.
 EXAMPLE = (
@@ -282,7 +283,7 @@ def test_what_is_ignored_is_said() -> None:
 def test_the_script_says_what_is_wrong_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = Path(__file__).parents[2] / 'scripts' / 'train.py'
+    script = ROOT / 'scripts' / 'train.py'
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', [str(script), '--use_s1'])
     with pytest.raises(SystemExit) as stopped:

@@ -13,8 +13,8 @@ from dfc2020_geo.datasets import (
     SEN12MSPatches,
     UnlabeledPatches,
 )
+from tests.support import DATA
 
-DATA = Path(__file__).parents[1] / 'data'
 SAMPLES = np.load(DATA / 'samples.npz')
 ORDER = json.loads((DATA / 'sample_order.json').read_text())
 

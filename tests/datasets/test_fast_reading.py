@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import rasterio
 import torch
-from trees import write_phase
 
 from dfc2020_geo.datasets import DFC2020Patches
+from tests.support.trees import write_phase
 
 
 def write(path: Path, bands: np.ndarray, **profile: Any) -> None:

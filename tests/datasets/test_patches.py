@@ -10,11 +10,18 @@ import rasterio
 import torch
 from torch.utils.data import DataLoader
 from torchgeo.datasets import RGBBandsMissingError
-from trees import CONTENT, VALUES, write, write_phase, write_sen12ms, write_unlabeled
 
 from dfc2020_geo.bands import BAND_SETS
 from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
+from tests.support.trees import (
+    CONTENT,
+    VALUES,
+    write,
+    write_phase,
+    write_sen12ms,
+    write_unlabeled,
+)
 
 
 @pytest.fixture

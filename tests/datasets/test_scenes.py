@@ -9,7 +9,6 @@ import rasterio
 import torch
 from pyproj import CRS
 from rasterio import Affine
-from scene_rasters import Place, codes, s1_image, s2_image, write
 from torchgeo.datasets import DatasetNotFoundError, Sentinel1, Sentinel2
 from torchgeo.samplers import GriddedPatchSampler, RandomPatchSampler
 
@@ -22,6 +21,7 @@ from dfc2020_geo.datasets import (
     Sentinel2Scenes,
     open_scenes,
 )
+from tests.support.scene_rasters import Place, codes, s1_image, s2_image, write
 
 NORTH = Place('EPSG:32632', 412345.67, 5390000.81, 41, 57)
 SOUTH = Place('EPSG:32733', 612000.125, 8123456.7, 67, 33)

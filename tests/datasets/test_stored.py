@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from trees import write, write_phase, write_sen12ms, write_unlabeled
 
 from dfc2020_geo.bands import Sensor
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
@@ -18,6 +17,7 @@ from dfc2020_geo.datasets.stored import store_bands
 from dfc2020_geo.io.nodata import valid_pixels
 from dfc2020_geo.io.tiffs import Pixels
 from dfc2020_geo.transforms import ScaleBands
+from tests.support.trees import write, write_phase, write_sen12ms, write_unlabeled
 
 TYPES = ('uint8', 'uint16', 'int16', 'uint32', 'int32', 'int64', 'float32', 'float64')
 NUMBERS = [0, 0, 1, 2, 255, 65_535, 10_000, -1, -9999, -25, 0.5, -3.25, 1e9, np.nan]

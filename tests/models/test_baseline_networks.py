@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from conftest import DATA
-from golden_weights import fill_network
 from torch import nn
 
 from dfc2020_geo.models import BaselineDeepLabV3Plus, BaselineUNet
+from tests.support import DATA
+from tests.support.golden_weights import fill_network
 
 Make = Callable[[], nn.Module]
 

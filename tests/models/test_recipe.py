@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from golden_weights import fill_network
 from lightning.pytorch import Callback, LightningModule, Trainer
-from quiet_trainer import QUIET
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, RMSprop
@@ -17,6 +15,8 @@ from torch.utils.data import DataLoader
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.models import BaselineDeepLabV3Plus, BaselineUNet
 from dfc2020_geo.tasks import LandCoverSegmentation
+from tests.support.golden_weights import fill_network
+from tests.support.quiet_trainer import QUIET
 
 Batch = dict[str, Tensor]
 STEPS = 5
