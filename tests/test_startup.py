@@ -74,8 +74,8 @@ def test_the_command_itself_loads_nothing(
     assert modules.isdisjoint(HEAVY)
 
 
-LIGHT = ('atomic', 'band_naming', 'bands', 'classes', 'maps', 'rasters', 'reports')
-LIGHT += ('settings', 'statements', 'synthetic', 'tiling')
+LIGHT = ('bands', 'classes', 'cli.help', 'cli.settings', 'io.atomic', 'io.band_names')
+LIGHT += ('io.rasters', 'io.tiffs', 'synthetic')
 
 
 def test_facts_files_and_made_up_data_load_no_network() -> None:
