@@ -1,9 +1,8 @@
-"""Names, file positions and channel order of the Sentinel-1 and Sentinel-2 bands.
+"""Sentinel-1 and Sentinel-2 bands and band sets: names, GSD, channel order.
 
-The one channel order of this package is the order of :data:`BANDS`: the 13 bands of
-Sentinel-2 as they lie in the files, then VV and VH. ``torchgeo.datasets.SEN12MS``
-has VV and VH first; :class:`~dfc2020_geo.transforms.SelectBands` brings such samples
-into this order.
+The package has one channel order, that of :data:`BANDS`: the 13 bands of Sentinel-2 in
+file order, then VV and VH. ``torchgeo.datasets.SEN12MS`` has VV and VH first;
+:class:`~dfc2020_geo.transforms.SelectBands` reorders its samples.
 """
 
 from collections.abc import Iterable
@@ -15,12 +14,12 @@ Sensor = Literal['s1', 's2']
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One channel of a Sentinel GeoTIFF.
+    """One band of Sentinel-1 or Sentinel-2.
 
     Attributes:
-        name: The band's usual name, for example ``'B04'`` or ``'VV'``.
+        name: ESA's name of the band, for example ``'B04'`` or ``'VV'``.
         sensor: ``'s1'`` or ``'s2'``.
-        file_index: Position in the sensor's file, counted from 1 as GDAL does.
+        file_index: Band index in the sensor's file, counted from 1 as in GDAL.
         gsd: Native ground sampling distance in metres.
     """
 
@@ -61,7 +60,7 @@ def _band_set(sensor: Sensor, gsd: int | None = None) -> tuple[str, ...]:
     return tuple(band.name for band in bands if gsd in (None, band.gsd))
 
 
-#: Band names by the name of their set.
+#: Band sets: band names in channel order, by the name of the set.
 BAND_SETS: dict[str, tuple[str, ...]] = {
     's1': _band_set('s1'),
     's2-10m': _band_set('s2', 10),
@@ -70,14 +69,13 @@ BAND_SETS: dict[str, tuple[str, ...]] = {
     's2': _band_set('s2'),
 }
 
-#: What is read unless other bands are named: all but those of 60 m, made to see the
-#: atmosphere.
+#: Default bands: all but the 60 m ones, which are meant for atmospheric correction.
 DEFAULT_BANDS = ('s2-10m', 's2-20m', 's1')
 
 #: Number of bands in a file of each sensor.
 FILE_BANDS: dict[Sensor, int] = {'s1': len(BAND_SETS['s1']), 's2': len(BAND_SETS['s2'])}
 
-#: Values scaled to 0 and 1: sigma nought in dB, Sentinel-2 reflectance x 10 000.
+#: Values that are scaled to 0 and 1: sigma nought in dB, reflectance x 10 000.
 VALUE_RANGE: dict[Sensor, tuple[float, float]] = {
     's1': (-25.0, 0.0),
     's2': (0.0, 10_000.0),
@@ -87,25 +85,33 @@ VALUE_RANGE: dict[Sensor, tuple[float, float]] = {
 #: 0 dB, the brightest value) as in the 2020 baseline.
 NaN = Literal['lowest', 'baseline']
 
-#: The bands that make a true-colour picture, as red, green and blue.
+#: Bands of a true-colour composite: red, green, blue.
 RGB_BANDS = ('B04', 'B03', 'B02')
 
 
 def select_bands(names: Iterable[str | Band]) -> tuple[Band, ...]:
-    """Resolve band and band-set names to bands in channel order.
+    """Resolve names of bands and band sets to bands in channel order.
 
-    The order and repetition of *names* do not matter, so equal selections always
-    give equal channels.
+    Order and repetition of *names* do not matter: equal selections give equal
+    channels.
 
     Args:
         names: Names from :data:`BANDS` or :data:`BAND_SETS`, for example
-            ``['s2-10m', 'B11', 's1']``; bands themselves will do as well.
+            ``['s2-10m', 'B11', 's1']``, or :class:`Band` objects.
 
     Returns:
         The selected bands, without repeats, in the order of :data:`BANDS`.
 
     Raises:
         ValueError: If *names* is empty or contains an unknown name.
+
+    Examples:
+        >>> bands = select_bands(['s1', 'B8A', 'B02'])
+        >>> [(band.name, band.gsd) for band in bands]
+        [('B02', 10), ('B8A', 20), ('VV', 10), ('VH', 10)]
+        >>> select_bands(['B99'])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: Expected one or more of the bands B01, ..., got ['B99'].
     """
     names = [names] if isinstance(names, str) else names
     names = [n.name if isinstance(n, Band) else n for n in names]
@@ -120,15 +126,19 @@ def select_bands(names: Iterable[str | Band]) -> tuple[Band, ...]:
 
 
 def band_names(names: Iterable[str | Band]) -> tuple[str, ...]:
-    """Resolve band and band-set names to band names in channel order.
+    """Resolve names of bands and band sets to band names in channel order.
 
     Args:
         names: As for :func:`select_bands`.
 
     Returns:
-        Each selected band's name, in channel order.
+        The name of each selected band, in channel order.
 
     Raises:
         ValueError: As :func:`select_bands`.
+
+    Examples:
+        >>> band_names(['s1', 's2-10m'])
+        ('B02', 'B03', 'B04', 'B08', 'VV', 'VH')
     """
     return tuple(band.name for band in select_bands(names))

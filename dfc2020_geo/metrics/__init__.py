@@ -1,4 +1,8 @@
-"""Scores of class maps: one confusion matrix, and what is computed from it."""
+"""Segmentation metrics from one confusion matrix: AA, mIoU, OA, F1, kappa.
+
+Args and shapes follow torchmetrics; :mod:`~dfc2020_geo.metrics.scores` has the
+formulas, :mod:`~dfc2020_geo.metrics.reports` the files and tables.
+"""
 
 from .confusion import count_confusion
 from .scores import class_scores, scores_from_confusion

@@ -1,4 +1,4 @@
-"""The best class of each pixel, block by block in the processor's cache."""
+"""Argmax over the class axis, block by block in the CPU's cache."""
 
 from collections.abc import Iterator
 
@@ -6,29 +6,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Pixels that are looked at in one go, few enough to stay in the processor's cache.
+#: Pixels in a block, few enough to stay in the CPU's cache.
 _BLOCK = 8_192
 
-#: More classes than this do not fit the bytes that they are told apart by.
+#: Largest number of classes whose indices fit into uint8 and count from 1.
 _MAX_CLASSES = 255
 
 
 def best_class(scores: Tensor, dim: int = 0) -> Tensor:
-    """Find the class of the highest score; the first of equal ones.
+    """Return the argmax over classes as uint8; of equal scores the first class.
 
-    NaN counts as the highest. On a processor this is several times faster than
+    NaN counts as the highest. On the CPU this is several times faster than
     :func:`torch.argmax` and :func:`torch.max`, which go through memory pixel by pixel;
-    elsewhere it is :func:`torch.max`.
+    on other devices it is :func:`torch.max`.
 
     Args:
-        scores: Scores of at most 255 classes, of any shape and real type.
-        dim: The axis of the classes.
+        scores: Logits or probabilities of at most 255 classes, any shape, any real
+            dtype.
+        dim: Axis of the classes.
 
     Returns:
-        Indices in the shape of *scores* without its axis *dim*, uint8.
+        Class indices of the shape of *scores* without axis *dim*, uint8.
 
     Raises:
         ValueError: If there is no class, or more than 255.
+
+    Examples:
+        >>> logits = torch.tensor([[0.1, 0.9], [0.7, 0.2]])  # 2 classes, 2 pixels
+        >>> best_class(logits, dim=0)
+        tensor([1, 0], dtype=torch.uint8)
     """
     if not 0 < scores.shape[dim] <= _MAX_CLASSES:
         raise ValueError(
@@ -59,7 +65,7 @@ def _blocks(scores: Tensor, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _best_of_block(scores: Tensor) -> Tensor:
-    """Find the best class in whole planes, which the processor does in wide steps.
+    """Find the best class plane by plane, with the CPU's vector instructions.
 
     NumPy does so at least twice as fast as torch, and takes no threads from a network.
     """

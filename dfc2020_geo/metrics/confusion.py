@@ -1,33 +1,42 @@
-"""Counting which class is predicted where which class is true."""
+"""Confusion matrix of class indices, on the CPU or an accelerator."""
 
 import torch
 from torch import Tensor
 
-#: Values that one byte holds, as those of class indices and the ignored index.
+#: Number of uint8 values; class indices and the ignored index are below it.
 NUM_VALUES = 256
 
 
 def count_confusion(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor:
-    """Count how often each class is predicted for each true class.
+    """Count the pixels of each pair of true and predicted class.
 
-    Nothing waits for an accelerator, so wrong values there are counted; on a processor
-    they are refused.
+    On the CPU invalid values are refused. On an accelerator they are counted in the
+    last row and column, because a check would wait for the device.
 
     Args:
-        prediction: Class indices of any shape and integer type.
-        target: True class indices of the same shape, any integer type.
+        prediction: Predicted class indices, any shape, any integer dtype.
+        target: True class indices of the same shape, any integer dtype.
         num_classes: Number of classes C.
         ignore_index: Index of pixels without a class, from C to 255.
 
     Returns:
         Pixel counts of shape ``(C + 2, C + 2)``, int64; rows are the truth, columns the
-        prediction. After the classes come the ignored index and all other values.
+        prediction. Index C is the ignored index, C + 1 every invalid value.
 
     Raises:
-        ValueError: If types are not integer, or, on a processor, a value is neither a
+        ValueError: If dtypes are not integer, or, on the CPU, a value is neither a
             class nor the ignored index.
+
+    Examples:
+        >>> prediction = torch.tensor([0, 1, 1, 1])
+        >>> target = torch.tensor([0, 0, 1, 255])
+        >>> count_confusion(prediction, target, num_classes=2, ignore_index=255)
+        tensor([[1, 1, 0, 0],
+                [0, 1, 0, 0],
+                [0, 1, 0, 0],
+                [0, 0, 0, 0]])
     """
     for name, values in (('target', target), ('prediction', prediction)):
         if values.is_floating_point() or values.is_complex():
@@ -42,9 +51,9 @@ def count_confusion(
 def _count_places(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor:
-    """Count without a look at any value, and so without waiting for the device.
+    """Count without synchronisation with the device.
 
-    :func:`torch.bincount` would look for the highest.
+    :func:`torch.bincount` would wait for the largest value.
     """
     size = num_classes + 2
     row, column = (_places(x, num_classes, ignore_index) for x in (target, prediction))
@@ -55,7 +64,7 @@ def _count_places(
 
 
 def _places(values: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Return where in the matrix values are counted, int64."""
+    """Return the row or column of the matrix that each value is counted in, int64."""
     values = values.long()  # not every integer type has all operations
     wrong = (values < 0) | (values >= num_classes)
     places = values.masked_fill(wrong, num_classes + 1)
@@ -65,10 +74,10 @@ def _places(values: Tensor, num_classes: int, ignore_index: int) -> Tensor:
 def _count_bytes(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor:
-    """Count every pair of bytes, and look for wrong values among the counts.
+    """Count every pair of uint8 values, and check for invalid ones among the counts.
 
-    These are 65 536, fewer than the pixels of a batch. int32 keys are twice as fast as
-    int64 ones.
+    There are 65 536 counts, fewer than the pixels of a batch. int32 keys are twice as
+    fast as int64 keys.
     """
     key = _bytes('target', target).int().mul_(NUM_VALUES)
     key += _bytes('prediction', prediction)
@@ -88,7 +97,11 @@ def _count_bytes(
 
 
 def _bytes(name: str, values: Tensor) -> Tensor:
-    """Turn integers into uint8, if they fit."""
+    """Cast integers to uint8.
+
+    Raises:
+        ValueError: If a value does not fit.
+    """
     if values.dtype == torch.uint8 or not values.numel():
         return values.byte()
     values = values.long()  # not every integer type has all operations

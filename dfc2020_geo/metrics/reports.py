@@ -1,4 +1,4 @@
-"""Scores as files and as a table for the terminal.
+"""Score reports: JSON, CSV, confusion matrix plot, table for the terminal.
 
 A summary is what :meth:`dfc2020_geo.metrics.SegmentationScores.summary` returns.
 """
@@ -22,25 +22,25 @@ _HEADLINE = ('AA', 'mIoU', 'OA')
 def write_scores(
     directory: Path | str, name: str, summary: dict[str, Any], note: str = ''
 ) -> list[Path]:
-    """Write scores as JSON, CSV and a picture.
+    """Write scores as JSON, CSV and a confusion matrix plot.
 
     * ``NAME.json``: the summary and the note. Undefined values are null.
     * ``NAME.csv``: a row per class, then a row per overall score, in the column
       ``value``, then the note, if any; the column ``kind`` tells them apart.
       Undefined values are empty.
     * ``NAME_confusion.csv``: pixel counts, rows are the truth.
-    * ``NAME_confusion.png``: the same as shares of each row.
+    * ``NAME_confusion.png``: the same as fractions of each row.
 
     A file appears under its name only when it is complete.
 
     Args:
         directory: Folder to write to; it is made if there is none.
-        name: What the names of the files begin with.
-        summary: The scores.
-        note: What a reader must know about these scores.
+        name: Stem of the file names.
+        summary: The scores, as :meth:`.SegmentationScores.summary` returns them.
+        note: Caveat about these scores, such as a split that others do not use.
 
     Returns:
-        The files, in the order above.
+        Paths of the files, in the order above.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -61,16 +61,29 @@ def write_scores(
 
 
 def format_table(summary: dict[str, Any], title: str, note: str = '') -> str:
-    """Format scores as plain text.
+    """Format scores as a table of plain text.
 
     Args:
-        summary: The scores.
+        summary: The scores, as :meth:`.SegmentationScores.summary` returns them.
         title: First line.
-        note: What a reader must know about these scores; the last line, if any.
+        note: Caveat about these scores; the last line, if any.
 
     Returns:
         Lines of percentages: a row per class with its share of the pixels, then the
-        overall scores; ``-`` where a value is not defined.
+        overall scores; ``-`` where a value is undefined.
+
+    Examples:
+        >>> import torch
+        >>> from dfc2020_geo.metrics import SegmentationScores
+        >>> scores = SegmentationScores(2, labels=['Forest', 'Water'])
+        >>> scores.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 0, 1]))
+        >>> print(format_table(scores.summary(), 'test'))
+        test
+        class      recall  precision        IoU         F1      share
+        Forest      66.67     100.00      66.67      80.00      75.00
+        Water      100.00      50.00      50.00      66.67      25.00
+        AA 83.33   mIoU 58.33   mIoU_all 58.33   OA 75.00   F1 73.33   kappa 50.00
+        4 pixels, values in %
     """
     classes, pixels = summary['classes'], summary['pixels']
     width = max(len('class'), *(len(row['name']) for row in classes))
@@ -87,28 +100,28 @@ def format_table(summary: dict[str, Any], title: str, note: str = '') -> str:
 
 
 def plot_confusion(summary: dict[str, Any], title: str, note: str = '') -> Figure:
-    """Draw a confusion matrix with the shares of each true class.
+    """Plot a confusion matrix, normalised by row.
 
     Args:
-        summary: The scores.
+        summary: The scores, as :meth:`.SegmentationScores.summary` returns them.
         title: First line of the figure's title; AA, mIoU and OA are the second.
-        note: What a reader must know about these scores, at the foot.
+        note: Caveat about these scores, at the foot.
 
     Returns:
-        A figure that belongs to no pyplot state.
+        The figure. It is not registered with pyplot, so nothing has to close it.
     """
     labels = [row['name'] for row in summary['classes']]
     support = np.array([row['support'] for row in summary['classes']], dtype=float)
     counts = np.array(summary['confusion_matrix'], dtype=float)
-    shares = counts / support.clip(min=1)[:, None]
+    fractions = counts / support.clip(min=1)[:, None]
     size = 2.6 + 0.62 * len(labels)
     figure = Figure(figsize=(size, size), layout='constrained')
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    for row, column in np.ndindex(shares.shape):
-        share = float(shares[row, column])
-        text = f'{100 * share:.1f}' if support[row] else '-'
-        color = 'white' if share > 0.5 else 'black'
+    axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
+    for row, column in np.ndindex(fractions.shape):
+        fraction = float(fractions[row, column])
+        text = f'{100 * fraction:.1f}' if support[row] else '-'
+        color = 'white' if fraction > 0.5 else 'black'
         axes.text(column, row, text, ha='center', va='center', color=color, size=8)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha='right')
     names = (f'{label}\n{int(n):,}' for label, n in zip(labels, support, strict=True))

@@ -1,4 +1,4 @@
-"""Scores of a segmentation, all from one confusion matrix that fills batch by batch."""
+"""torchmetrics metric for semantic segmentation, accumulated in a confusion matrix."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .argmax import best_class
 from .confusion import NUM_VALUES, count_confusion
 from .scores import class_scores, scores_from_confusion
 
-#: Devices that have no double precision, all or some of them.
+#: Device types without float64, all or some of them.
 _SINGLE = ('mps', 'xpu')
 
 
@@ -21,20 +21,31 @@ class SegmentationScores(Metric):
     """AA, mIoU, mIoU_all, OA, F1 and kappa of all pixels since the last reset.
 
     Pixels are pooled over patches, batches and processes before any score is formed,
-    so the scores are exact however the pixels are divided. They are defined in
-    :func:`~dfc2020_geo.metrics.scores.scores_from_confusion`. ``torchmetrics`` differs: its
-    macro averages also count classes that are predicted but never occur.
+    so the scores do not depend on batch size or number of processes. They are defined
+    in :func:`~dfc2020_geo.metrics.scores_from_confusion`. torchmetrics differs: its
+    macro averages also count classes that are predicted but not in the truth.
 
     A pixel counts if its truth is a class. If its prediction is the ignored index
-    (a map without data there), the answer is wrong: it lowers recall, IoU, F1, OA and
-    kappa, but no class's precision.
+    (a class map without data there), it counts as wrong: it lowers recall, IoU, F1, OA
+    and kappa, but no class's precision.
 
-    Counting never waits for an accelerator. Values there that are neither a class nor
-    the ignored index are refused only by :meth:`compute` and :meth:`summary`.
+    Counting never waits for an accelerator. There, values that are neither a class nor
+    the ignored index are refused by :meth:`compute` and :meth:`summary` alone.
 
     Attributes:
-        counts: All pixel counts, as :func:`~dfc2020_geo.metrics.confusion.count_confusion`
-            returns them; the one state.
+        counts: Pixel counts of shape ``(num_classes + 2, num_classes + 2)``, int64, as
+            :func:`~dfc2020_geo.metrics.count_confusion` returns them; the only state.
+
+    Examples:
+        >>> scores = SegmentationScores(num_classes=2, labels=['Forest', 'Water'])
+        >>> logits = torch.tensor([[[[2.0, 0.0]], [[1.0, 3.0]]]])  # (B, C, H, W)
+        >>> scores.update(logits, torch.tensor([[[0, 1]]]))  # mask (B, H, W)
+        >>> scores.update(torch.tensor([[[0, 0]]]), torch.tensor([[[1, 255]]]))
+        >>> scores.confusion  # the last column is pixels without a prediction
+        tensor([[1, 0, 0],
+                [1, 1, 0]])
+        >>> scores.compute()['AA']
+        tensor(0.7500)
     """
 
     is_differentiable = False
@@ -49,17 +60,17 @@ class SegmentationScores(Metric):
         ignore_index: int = IGNORE_INDEX,
         prefix: str = '',
     ) -> None:
-        """Initialize scores without any pixel.
+        """Initialize a new SegmentationScores instance.
 
         Args:
-            num_classes: Number of classes of the scheme.
-            labels: Name of each class, for :meth:`summary`; by default its index.
+            num_classes: Number of classes of the class scheme.
+            labels: Class names, for :meth:`summary`; by default the class indices.
             ignore_index: Index of pixels that are not counted.
-            prefix: What the names of the computed scores begin with, as ``'val_'``.
+            prefix: Prefix of the names of the computed scores, such as ``'val_'``.
 
         Raises:
-            ValueError: If *ignore_index* is a class or does not fit a byte, or there
-                is not one label per class.
+            ValueError: If *ignore_index* is a class or above 255, or there is not one
+                label per class.
         """
         super().__init__()
         if not 0 < num_classes <= ignore_index < NUM_VALUES:
@@ -80,7 +91,8 @@ class SegmentationScores(Metric):
     def confusion(self) -> Tensor:
         """Pixel counts of shape ``(num_classes, num_classes + 1)``, int64.
 
-        Rows are the truth, columns the prediction, the last one no answer.
+        Rows are the truth, columns the prediction; the last column is pixels without
+        a prediction.
         """
         return self.counts[:-2, :-1]
 
@@ -89,12 +101,13 @@ class SegmentationScores(Metric):
 
         Args:
             prediction: Logits or probabilities of shape ``(B, num_classes, ...)``,
-                float, or class indices of the shape of *target*, any integer type.
-            target: True class indices of any shape such as ``(B, H, W)``, any integer
-                type.
+                any float dtype, or class indices of the shape of *target*, any integer
+                dtype.
+            target: True class indices of any shape, such as ``(B, H, W)``, any integer
+                dtype.
 
         Raises:
-            ValueError: If shapes do not match or, on a processor, a value is neither a
+            ValueError: If shapes do not match or, on the CPU, a value is neither a
                 class nor the ignored index.
         """
         if prediction.is_floating_point():
@@ -114,14 +127,17 @@ class SegmentationScores(Metric):
         )
 
     def forward(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Count the pixels of one batch, and compute its scores.
+        """Count the pixels of one batch, and compute the scores of this batch.
 
         Args:
             prediction: As in :meth:`update`.
             target: As in :meth:`update`.
 
         Returns:
-            As :meth:`compute` does, for this batch alone, in this process.
+            The scores of :meth:`compute`, of this batch in this process alone.
+
+        Raises:
+            ValueError: As :meth:`update`.
         """
         # The base class would call compute, which waits for an accelerator.
         before = self.confusion
@@ -132,8 +148,8 @@ class SegmentationScores(Metric):
         """Compute the scores.
 
         Returns:
-            Each score of :func:`~dfc2020_geo.metrics.scores.scores_from_confusion` by its name
-            with the prefix, a scalar of float32; NaN where it is not defined.
+            Each score of :func:`~dfc2020_geo.metrics.scores_from_confusion` by its
+            name with the prefix: scalar tensors, float32, NaN where undefined.
 
         Raises:
             ValueError: If a value was neither a class nor the ignored index.
@@ -142,16 +158,16 @@ class SegmentationScores(Metric):
         return self._score(self.confusion)
 
     def summary(self) -> dict[str, Any]:
-        """Return everything there is to report, in plain types for JSON.
+        """Return overall scores, class scores and confusion matrix in types for JSON.
 
-        Where processes share the work, each of them must call this.
+        In distributed evaluation every process must call it.
 
         Returns:
             ``'scores'`` (each score by its name, without the prefix), ``'classes'``
             (a list of ``name``, ``recall``, ``precision``, ``IoU``, ``F1``,
             ``support`` (pixels in the truth) and ``predicted`` (pixels)),
             ``'confusion_matrix'`` (a list of rows, the truth; support minus a row's
-            sum is the pixels without an answer) and ``'pixels'``. Undefined values
+            sum is the pixels without a prediction) and ``'pixels'``. Undefined values
             are None: the recall of a class that is not in the truth, the precision
             of one that is never predicted, IoU and F1 of one that is neither.
 
@@ -176,7 +192,11 @@ class SegmentationScores(Metric):
         }
 
     def _check_values(self) -> None:
-        """Check that all values were classes or the ignored index."""
+        """Check that every counted value was a class or the ignored index.
+
+        Raises:
+            ValueError: If one was not.
+        """
         wrong = self.counts[-1].sum(), self.counts[:, -1].sum()
         for name, pixels in zip(('target', 'prediction'), wrong, strict=True):
             if pixels:
@@ -186,7 +206,7 @@ class SegmentationScores(Metric):
                 )
 
     def _score(self, confusion: Tensor) -> dict[str, Tensor]:
-        """Compute the scores of a confusion matrix where it is, if that can be."""
+        """Compute the scores on the matrix's device, or on the CPU without float64."""
         known = confusion.cpu() if confusion.device.type in _SINGLE else confusion
         return {
             f'{self.prefix}{name}': score.float().to(confusion.device)
@@ -195,7 +215,7 @@ class SegmentationScores(Metric):
 
 
 def _class_row(by_class: dict[str, Tensor], index: int) -> dict[str, Any]:
-    """Return the scores and the two counts of one class in plain types."""
+    """Return the scores and the two pixel counts of one class in types for JSON."""
     row = {name: values[index].item() for name, values in by_class.items()}
     counts = {name: int(row[name]) for name in ('support', 'predicted')}
     return {name: _plain(value) for name, value in row.items()} | counts
