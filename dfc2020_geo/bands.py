@@ -83,7 +83,7 @@ VALUE_RANGE: dict[Sensor, tuple[float, float]] = {
 
 #: What NaN becomes before scaling: the low end of the band's range, or 0 (that is
 #: 0 dB, the brightest value) as in the 2020 baseline.
-NaN = Literal['lowest', 'baseline']
+NanPolicy = Literal['lowest', 'baseline']
 
 #: Bands of a true-colour composite: red, green, blue.
 RGB_BANDS = ('B04', 'B03', 'B02')

@@ -24,7 +24,7 @@ from dfc2020_geo.synthetic.regions import (
     WATER,
     WETLAND,
 )
-from dfc2020_geo.synthetic.scenes import Scene, draw_scene
+from dfc2020_geo.synthetic.scenes import SyntheticScene, draw_scene
 from dfc2020_geo.synthetic.spectra import MEASURED
 
 pytestmark = pytest.mark.filterwarnings(
@@ -60,7 +60,7 @@ def dfc2020(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def scenes() -> list[Scene]:
+def scenes() -> list[SyntheticScene]:
     return [
         draw_scene(region, (160, 160), 0.8, np.random.default_rng([i, number]))
         for i in range(2)
@@ -246,7 +246,7 @@ class TestUnlabeled:
 
 
 class TestSignals:
-    def means(self, scenes: list[Scene], kind: str, code: int) -> np.ndarray:
+    def means(self, scenes: list[SyntheticScene], kind: str, code: int) -> np.ndarray:
         """Return the median over the scenes, since a few are hazy."""
         pixels = [getattr(s, kind)[:, s.truth[0] == code] for s in scenes]
         return np.median([x.mean(axis=1) for x in pixels if x.size], axis=0)
@@ -260,35 +260,41 @@ class TestSignals:
         ],
     )
     def test_reflectance_is_near_the_measured(
-        self, scenes: list[Scene], code: int, row: str
+        self, scenes: list[SyntheticScene], code: int, row: str
     ) -> None:
         ratio = self.means(scenes, 's2', code) / MEASURED[row]
         visible_and_infrared = [1, 2, 3, 6, 7, 8]
         assert ratio[visible_and_infrared] == pytest.approx(1, abs=0.4)
 
-    def test_water_is_about_between_clear_and_turbid(self, scenes: list[Scene]) -> None:
+    def test_water_is_about_between_clear_and_turbid(
+        self, scenes: list[SyntheticScene]
+    ) -> None:
         mean = self.means(scenes, 's2', WATER)[1:9]
         assert (mean > 0.8 * MEASURED['clear water'][1:9]).all()
         assert (mean < MEASURED['turbid water'][1:9]).all()
 
     def test_water_is_dark_to_radar_and_towns_are_bright(
-        self, scenes: list[Scene]
+        self, scenes: list[SyntheticScene]
     ) -> None:
         land = self.means(scenes, 's1', GRASSLAND)
         assert (self.means(scenes, 's1', WATER) < land - 3).all()
         assert (self.means(scenes, 's1', URBAN) > land + 3).all()
 
-    def test_speckle_is_that_of_about_four_looks(self, scenes: list[Scene]) -> None:
+    def test_speckle_is_that_of_about_four_looks(
+        self, scenes: list[SyntheticScene]
+    ) -> None:
         coast = scenes[1]
         offshore = blur((coast.truth[0] == WATER).astype(float), 3) > 0.9999
         power = 10 ** (coast.s1[0][offshore] / 10)
         assert power.mean() ** 2 / power.var() == pytest.approx(4, abs=1.5)
 
-    def test_the_same_class_differs_between_places(self, scenes: list[Scene]) -> None:
+    def test_the_same_class_differs_between_places(
+        self, scenes: list[SyntheticScene]
+    ) -> None:
         means = [s.s2[7, s.truth[0] == FOREST].mean() for s in scenes]
         assert 0.05 < np.std(means) / np.mean(means) < 0.4
 
-    def test_bands_have_their_gsd(self, scenes: list[Scene]) -> None:
+    def test_bands_have_their_gsd(self, scenes: list[SyntheticScene]) -> None:
         s2 = scenes[0].s2.astype(float)
         rough = np.abs(np.diff(s2, axis=2)).mean(axis=(1, 2)) / s2.mean(axis=(1, 2))
         assert rough[[1, 2, 3, 7]].min() > rough[[0, 9]].max()
@@ -306,7 +312,9 @@ class TestLabels:
             assert len(set(edges % 50)) == 1
             assert edges[0] % 50
 
-    def test_labels_agree_with_the_truth_in_part(self, scenes: list[Scene]) -> None:
+    def test_labels_agree_with_the_truth_in_part(
+        self, scenes: list[SyntheticScene]
+    ) -> None:
         agree = np.mean([TO_DFC2020[s.lc[0]] == s.truth[0] for s in scenes])
         assert 0.35 < agree < 0.75
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, default_collate
 from torchgeo.datamodules import NonGeoDataModule
 from torchgeo.datasets import DatasetNotFoundError
 
-from ..bands import DEFAULT_BANDS, NaN
+from ..bands import DEFAULT_BANDS, NanPolicy
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset, PatchesNotFoundError
 from ..io.nodata import valid_pixels
@@ -53,7 +53,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         cities: Sequence[str] | None = None,
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
-        nan: NaN = 'lowest',
+        nan: NanPolicy = 'lowest',
         augmentations: Sequence[nn.Module] | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,

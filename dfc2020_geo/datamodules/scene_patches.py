@@ -12,7 +12,7 @@ from ..classes import IGNORE_INDEX, ClassScheme
 from ..datasets import JoinedScenes
 from ..datasets.plotting import DrawsSamples
 from ..samplers.tiling import Span
-from ..samplers.windows import Window, draw_windows, grid_windows
+from ..samplers.windows import PatchWindow, draw_windows, grid_windows
 
 
 class ScenePatches(DrawsSamples, Dataset[Sample]):
@@ -38,7 +38,7 @@ class ScenePatches(DrawsSamples, Dataset[Sample]):
         self.scenes, self.size, self.scheme = list(scenes), size, scheme
         self.bands = self.scenes[0].bands
 
-    def read(self, window: Window) -> Sample:
+    def read(self, window: PatchWindow) -> Sample:
         """Read a patch.
 
         Args:
@@ -115,7 +115,7 @@ class GriddedPatches(ScenePatches):
         """
         first = self.windows[0]
         nothing = Span(first.rows.start, first.rows.start)
-        unscored = Window(first.scene, first.rows, first.columns, nothing, nothing)
+        unscored = PatchWindow(first.scene, first.rows, first.columns, nothing, nothing)
         self.windows += [unscored] * (-len(self.windows) % multiple)
 
     def __len__(self) -> int:
@@ -132,7 +132,7 @@ class GriddedPatches(ScenePatches):
 
 
 class RandomPatches(ScenePatches):
-    """Patches drawn anew for each epoch, read by their :class:`Window`."""
+    """Patches drawn anew for each epoch, read by their :class:`PatchWindow`."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class RandomPatches(ScenePatches):
         self.shares = np.divide(areas, sum(areas))
         self.length = length or max(round(sum(areas) / (size[0] * size[1])), 1)
 
-    def draw(self, seed: int, epoch: int) -> list[Window]:
+    def draw(self, seed: int, epoch: int) -> list[PatchWindow]:
         """Draw the patches of an epoch, each scene in proportion to its area.
 
         Args:
@@ -180,7 +180,7 @@ class RandomPatches(ScenePatches):
         """Return the number of patches of an epoch."""
         return self.length
 
-    def __getitem__(self, index: Window) -> Sample:
+    def __getitem__(self, index: PatchWindow) -> Sample:
         """Read a patch.
 
         Args:

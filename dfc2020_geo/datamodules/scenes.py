@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import RasterDataset
 
-from ..bands import DEFAULT_BANDS, NaN, Sensor, select_bands
+from ..bands import DEFAULT_BANDS, NanPolicy, Sensor, select_bands
 from ..classes import Source, get_scheme, require_legend
 from ..datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from ..models.contract import data_contract
@@ -52,7 +52,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         legend: Source = 'dfc2020',
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
-        nan: NaN = 'lowest',
+        nan: NanPolicy = 'lowest',
         augmentations: Sequence[nn.Module] | None = None,
         patch_size: int = 256,
         overlap: int = 0,

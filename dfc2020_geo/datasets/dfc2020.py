@@ -9,7 +9,7 @@ from .indexing.dfc2020 import index_dfc2020
 from .indexing.table import PatchTable
 from .patches import PatchDataset, Transform
 
-Split = Literal[
+DFC2020Split = Literal[
     'val', 'test', 'all', 'copernicus-train', 'copernicus-val', 'copernicus-test'
 ]
 
@@ -38,7 +38,7 @@ class DFC2020Patches(PatchDataset):
     * https://doi.org/10.48550/arXiv.2503.11849 (splits of Copernicus-Bench)
     """
 
-    splits = get_args(Split)
+    splits = get_args(DFC2020Split)
 
     _source = 'dfc2020'
     _label_bands = 1
@@ -47,7 +47,7 @@ class DFC2020Patches(PatchDataset):
     def __init__(
         self,
         root: Path | str = 'data/dfc2020',
-        split: Split = 'test',
+        split: DFC2020Split = 'test',
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         cities: Sequence[str] | None = None,

@@ -9,7 +9,7 @@ from .indexing.sen12ms import index_sen12ms
 from .indexing.table import PatchTable
 from .patches import PatchDataset, Transform
 
-Split = Literal['train', 'holdout', 'geo_train', 'geo_val']
+SEN12MSSplit = Literal['train', 'holdout', 'geo_train', 'geo_val']
 
 
 class SEN12MSPatches(PatchDataset):
@@ -26,7 +26,7 @@ class SEN12MSPatches(PatchDataset):
     * https://doi.org/10.5194/isprs-annals-IV-2-W7-153-2019
     """
 
-    splits = get_args(Split)
+    splits = get_args(SEN12MSSplit)
 
     _source = 'igbp'
     _label_bands = 4  # IGBP first, then three legends of LCCS
@@ -35,7 +35,7 @@ class SEN12MSPatches(PatchDataset):
     def __init__(
         self,
         root: Path | str = 'data/sen12ms',
-        split: Split = 'train',
+        split: SEN12MSSplit = 'train',
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         transforms: Transform | None = None,

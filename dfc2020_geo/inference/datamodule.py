@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
-from ..bands import DEFAULT_BANDS, NaN
+from ..bands import DEFAULT_BANDS, NanPolicy
 from ..io.scenes import ResamplingName, check_values, limit_cache, open_scene
 from ..models.contract import data_contract
 from ..samplers.tiling import Blending
@@ -46,7 +46,7 @@ class SceneDataModule(BaseDataModule):
         resampling: ResamplingName = 'bilinear',
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
-        nan: NaN = 'lowest',
+        nan: NanPolicy = 'lowest',
         size: int = 512,
         overlap: int = 64,
         blending: Blending = 'cosine',

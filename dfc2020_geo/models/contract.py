@@ -15,7 +15,7 @@ from typing import Any, get_args
 import torch
 
 from .. import __version__
-from ..bands import VALUE_RANGE, NaN, band_names, select_bands
+from ..bands import VALUE_RANGE, NanPolicy, band_names, select_bands
 from ..classes import get_scheme
 
 #: Where a checkpoint of this package keeps what it fixes.
@@ -45,8 +45,10 @@ def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]
     Raises:
         ValueError: If a band, the scheme or *nan* is unknown.
     """
-    if nan not in get_args(NaN):
-        raise ValueError(f"Expected nan to be one of {get_args(NaN)}, got '{nan}'.")
+    if nan not in get_args(NanPolicy):
+        raise ValueError(
+            f"Expected nan to be one of {get_args(NanPolicy)}, got '{nan}'."
+        )
     sensors = sorted({band.sensor for band in select_bands(bands)})
     classes = get_scheme(scheme).classes
     return {

@@ -2,6 +2,13 @@
 
 from .resumable import ResumableSampler
 from .tiling import Axis, Blending, Span
-from .windows import Window, WindowSampler
+from .windows import PatchWindow, WindowSampler
 
-__all__ = ['Axis', 'Blending', 'ResumableSampler', 'Span', 'Window', 'WindowSampler']
+__all__ = [
+    'Axis',
+    'Blending',
+    'PatchWindow',
+    'ResumableSampler',
+    'Span',
+    'WindowSampler',
+]

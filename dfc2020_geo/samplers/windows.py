@@ -19,7 +19,7 @@ _MARGIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PatchWindow:
     """A patch of a scene.
 
     Attributes:
@@ -39,7 +39,7 @@ class Window:
 
 def grid_windows(
     number: int, scene: JoinedScenes, size: tuple[int, int], overlap: int
-) -> Iterator[Window]:
+) -> Iterator[PatchWindow]:
     """Cut what is labelled of a scene into patches.
 
     Args:
@@ -66,7 +66,7 @@ def grid_windows(
         for j, scored_columns in enumerate(columns.finished):
             if _meet(scored_columns, near_columns):
                 spans = rows.spans[i], columns.spans[j]
-                yield Window(number, *spans, scored_rows, scored_columns)
+                yield PatchWindow(number, *spans, scored_rows, scored_columns)
 
 
 def _labelled(scene: JoinedScenes) -> tuple[Span, Span]:
@@ -89,7 +89,7 @@ def draw_windows(
     size: tuple[int, int],
     count: int,
     rng: np.random.Generator,
-) -> Iterator[Window]:
+) -> Iterator[PatchWindow]:
     """Draw patches of a scene that meet what is labelled.
 
     Args:
@@ -110,7 +110,7 @@ def draw_windows(
         row = min(max(row, 0), pixels.height - height)
         column = min(max(column, 0), pixels.width - width)
         spans = Span(row, row + height), Span(column, column + width)
-        yield Window(number, *spans, *spans)
+        yield PatchWindow(number, *spans, *spans)
 
 
 class _InsideSampler(RandomPatchSampler):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..io.rasters import write_image
 from .regions import REGIONS
-from .scenes import Scene, Stream, draw_patches, write_georeferenced
+from .scenes import Stream, SyntheticScene, draw_patches, write_georeferenced
 
 _KINDS = list(REGIONS.values())
 
@@ -97,10 +97,12 @@ def write_unlabeled(
     return root
 
 
-def _draw_contest(size: int, count: int, rng: np.random.Generator) -> list[Scene]:
+def _draw_contest(
+    size: int, count: int, rng: np.random.Generator
+) -> list[SyntheticScene]:
     """Draw patches of all kinds of country in turn, up to four of one scene."""
     per_scene = min(4, -(-count // len(_KINDS)))
-    patches: list[Scene] = []
+    patches: list[SyntheticScene] = []
     for order in range(-(-count // per_scene) if count else 0):
         kind = _KINDS[order % len(_KINDS)]
         growth = rng.uniform(-0.2, 1)

@@ -28,7 +28,7 @@ RES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class SyntheticScene:
     """An area on one date; a patch of it is a smaller scene.
 
     Attributes:
@@ -48,7 +48,7 @@ class Scene:
     crs: str
     origin: tuple[float, float]
 
-    def patches(self, size: int) -> Iterator['Scene']:
+    def patches(self, size: int) -> Iterator['SyntheticScene']:
         """Cut the scene into squares of *size* pixels, row by row."""
         rows, columns = (n // size for n in self.truth.shape[1:])
         for row, column in np.ndindex(rows, columns):
@@ -58,7 +58,7 @@ class Scene:
                 slice(column * size, (column + 1) * size),
             )
             x, y = self.origin
-            yield Scene(
+            yield SyntheticScene(
                 *(image[window] for image in (self.s1, self.s2, self.lc, self.truth)),
                 self.crs,
                 (x + RES * size * column, y - RES * size * row),
@@ -71,7 +71,7 @@ def draw_scene(
     growth: float,
     rng: np.random.Generator,
     north: bool = True,
-) -> Scene:
+) -> SyntheticScene:
     """Draw a scene somewhere on Earth, its corner not on a whole metre.
 
     Args:
@@ -87,7 +87,7 @@ def draw_scene(
     landscape = draw_landscape(region, shape, rng)
     date = draw_date(growth, rng)
     zone = int(rng.integers(1, 61))
-    return Scene(
+    return SyntheticScene(
         s1=render_s1(landscape, date, rng),
         s2=render_s2(landscape, date, rng),
         lc=with_lccs(draw_modis_labels(landscape.codes, rng)),
@@ -104,7 +104,7 @@ def draw_patches(
     growth: float,
     rng: np.random.Generator,
     north: bool = True,
-) -> list[Scene]:
+) -> list[SyntheticScene]:
     """Draw a scene and cut patches that lie side by side in it.
 
     Args:
@@ -124,7 +124,7 @@ def draw_patches(
     return list(scene.patches(size))[:count]
 
 
-def write_georeferenced(path: Path, image: np.ndarray, patch: Scene) -> None:
+def write_georeferenced(path: Path, image: np.ndarray, patch: SyntheticScene) -> None:
     """Write an image of a patch where the patch lies; make its folder.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .labels import truth_as_igbp, with_lccs
 from .regions import REGIONS
-from .scenes import Scene, Stream, draw_patches, write_georeferenced
+from .scenes import Stream, SyntheticScene, draw_patches, write_georeferenced
 
 #: The seasons of SEN12MS: growth of plants in the north, from -1 to 1, and two of the
 #: scenes: one for training, then one of the holdout.
@@ -95,7 +95,7 @@ def _draw_ids(
 
 def _draw_season(
     season: str, order: int, size: int, count: int, rng: np.random.Generator
-) -> list[Scene]:
+) -> list[SyntheticScene]:
     """Draw the patches of a scene, every third one south of the equator."""
     north = order % 3 != 2
     growth = SEASONS[season][0] * (1 if north else -1)
@@ -106,7 +106,7 @@ def _write_sen12ms_scene(
     root: Path,
     season: str,
     scene: int,
-    patches: list[Scene],
+    patches: list[SyntheticScene],
     labels: Labels,
     rng: np.random.Generator,
 ) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
-from ..bands import DEFAULT_BANDS, NaN
+from ..bands import DEFAULT_BANDS, NanPolicy
 from ..classes import IGNORE_INDEX, get_scheme
 from ..metrics import SegmentationScores
 from ..models import NETWORKS, build_network, explain_missing
@@ -55,7 +55,7 @@ class LandCoverSegmentation(
         self,
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
-        nan: NaN = 'lowest',
+        nan: NanPolicy = 'lowest',
         model: Literal[
             'unet',
             'deeplabv3+',

@@ -8,7 +8,7 @@ import torch
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor, nn
 
-from ..bands import BANDS, Band, NaN, select_bands
+from ..bands import BANDS, Band, NanPolicy, select_bands
 from ..classes import IGNORE_INDEX
 from .scaling import ScaleBands
 
@@ -30,7 +30,7 @@ class PrepareBatch(nn.Module):
     def __init__(
         self,
         bands: Sequence[str | Band],
-        nan: NaN = 'lowest',
+        nan: NanPolicy = 'lowest',
         augmentations: Sequence[nn.Module] = (),
     ) -> None:
         """Initialize a new PrepareBatch instance.

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from ..bands import VALUE_RANGE, Band, NaN, Sensor, select_bands
+from ..bands import VALUE_RANGE, Band, NanPolicy, Sensor, select_bands
 from ..io.memory import ReusedMemory
 from .samples import SampleOperation
 
@@ -53,7 +53,7 @@ class ScaleBands(SampleOperation):
     With ``nan='baseline'`` the result is bit-equal to the 2020 baseline's input.
     """
 
-    def __init__(self, bands: Sequence[str | Band], nan: NaN = 'lowest') -> None:
+    def __init__(self, bands: Sequence[str | Band], nan: NanPolicy = 'lowest') -> None:
         """Initialize a new ScaleBands instance.
 
         Args:
@@ -65,8 +65,10 @@ class ScaleBands(SampleOperation):
             ValueError: If a band or *nan* is unknown.
         """
         super().__init__()
-        if nan not in get_args(NaN):
-            raise ValueError(f"Expected nan to be one of {get_args(NaN)}, got '{nan}'.")
+        if nan not in get_args(NanPolicy):
+            raise ValueError(
+                f"Expected nan to be one of {get_args(NanPolicy)}, got '{nan}'."
+            )
         # In channel order, in which the bands of a sensor follow each other.
         self.counts = Counter(band.sensor for band in select_bands(bands))
         self.nan = {

@@ -6,7 +6,7 @@ import torch
 from kornia.augmentation import GeometricAugmentationBase2D
 from torch import Tensor
 
-from dfc2020_geo.bands import NaN, select_bands
+from dfc2020_geo.bands import NanPolicy, select_bands
 from dfc2020_geo.classes import IGNORE_INDEX
 from dfc2020_geo.transforms import RandomD4
 from dfc2020_geo.transforms.prepare import PrepareBatch
@@ -34,7 +34,7 @@ def _batch() -> dict[str, Tensor]:
     [(['B02', 'B12', 's1'], 'baseline'), (['B02'], 'lowest'), (['VH'], 'lowest')],
 )
 def test_stored_patches_become_what_their_images_become(
-    augmentations: list[torch.nn.Module], bands: list[str], nan: NaN
+    augmentations: list[torch.nn.Module], bands: list[str], nan: NanPolicy
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     counts = Counter(band.sensor for band in select_bands(bands))
