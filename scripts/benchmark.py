@@ -100,9 +100,8 @@ def delivery_rows(figures: Any, malloc: str) -> Iterator[Row]:
 def index_rows(figures: Any, malloc: str) -> Iterator[Row]:
     """Finding the patches of a tree."""
     for number, ways in figures.items():
-        for way, wanted in (('ours', 2.0), ('cached', 100.0)):
-            what = f'{number} patches: {way}'
-            yield Row('index', what, malloc, 'baseline', ways[way]['ratio'], wanted)
+        what, ratio = f'{number} patches: ours', ways['ours']['ratio']
+        yield Row('index', what, malloc, 'baseline', ratio, 2.0)
 
 
 _STEPS = {

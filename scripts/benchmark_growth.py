@@ -81,7 +81,6 @@ def epoch(root: Path) -> int:
 #: Each task: what it does, and to what: the tree or the pack made of it.
 TASKS: dict[str, tuple[Callable[[Path], int], str]] = {
     'index': (index, ''),
-    'index again': (index, ''),
     'pack': (pack, ''),
     'index of the pack': (index, '_packed'),
     'epoch': (epoch, ''),
@@ -137,11 +136,7 @@ def measure(num_patches: int, folder: Path) -> list[dict[str, Any]]:
     root = folder / f'tree_{num_patches}'
     write_tree(root, num_patches)
     figures = []
-    env = os.environ | {
-        'DFC2020_GEO_CACHE': str(folder / 'cache'),
-        'OMP_NUM_THREADS': '1',
-    }
-    time.sleep(3)  # folders that have just changed are not kept in the cache
+    env = os.environ | {'OMP_NUM_THREADS': '1'}
     for task in TASKS:
         command = [sys.executable, __file__, '--run', task, '--root', str(root)]
         made = subprocess.run(

@@ -6,8 +6,7 @@ baseline's index, written anew from what it does (for each split: glob all Senti
 files, keep those of its scenes, name their siblings, sort dicts); the same with one glob
 for both splits, `one glob`; and torchgeo's `SEN12MS`, which reads a list of names and
 looks at no file. Ours lists the folders of all three kinds and checks that no file lacks
-its siblings; `cached` asks again, when nothing has changed. Times are of the processor,
-so that a busy machine counts less; folders are in memory. `pickle` is what goes to each
+its siblings. Times are of the processor, so that a busy machine counts less; folders are in memory. `pickle` is what goes to each
 worker that is spawned, per patch.
 
     python scripts/benchmark_index.py --patches 1000 20000 180662 --json figures.json
@@ -31,15 +30,11 @@ from torchgeo.datasets import SEN12MS
 
 from dfc2020_geo.datasets.indexing.sen12ms import index_sen12ms
 from dfc2020_geo.datasets.indexing.trees import FolderTree
-from dfc2020_geo.io.cache_dir import CACHE_VARIABLE
 
 SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')
 KINDS = ('s1', 's2', 'lc')
 SCENE_SIZE = 720
 HOLDOUT = 'SEN12MS_holdOutScenes.txt'
-
-#: A folder is trusted when it has been left alone for two seconds.
-PATIENCE = 2.5
 
 Find = Callable[[Path], Any]
 
@@ -101,25 +96,23 @@ def ours(root: Path) -> Any:
     return [index_sen12ms(tree, split, ('s2', 's1')) for split in ('train', 'holdout')]
 
 
-def measure(root: Path, rounds: int, cache: Path) -> dict[str, Any]:
+def measure(root: Path, rounds: int) -> dict[str, Any]:
     """Let all ways take turns, and check that they find the same patches."""
-    ways: dict[str, tuple[Find, Path | str]] = {
-        'baseline': (baseline, '0'),
-        'one glob': (lambda root: baseline(root, 1), '0'),
-        'torchgeo': (torchgeo, '0'),
-        'ours': (ours, '0'),
-        'cached': (ours, cache),
+    ways: dict[str, Find] = {
+        'baseline': baseline,
+        'one glob': lambda root: baseline(root, 1),
+        'torchgeo': torchgeo,
+        'ours': ours,
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, Any] = {}
     for _ in range(rounds + 1):
-        for name, (find, kept) in ways.items():
-            os.environ[CACHE_VARIABLE] = str(kept)
+        for name, find in ways.items():
             found[name] = None
             begin = time.process_time()
             found[name] = find(root)
             times[name].append(time.process_time() - begin)
-    check(found['baseline'], found['ours'], found['cached'])
+    check(found['baseline'], found['ours'])
     size = sum(map(len, found['ours']))
     rows = {
         name: {
@@ -134,14 +127,12 @@ def measure(root: Path, rounds: int, cache: Path) -> dict[str, Any]:
     return rows
 
 
-def check(*found: list[Any]) -> None:
-    """Check that all found the same files in the same order."""
-    plain, *tables = found
-    for samples, *others in zip(plain, *tables, strict=True):
-        for table in others:
-            for sample, files in zip(samples, table, strict=True):
-                paths = [str(p) for p in (files.s2, files.s1, files.label)]
-                assert paths == [sample[kind] for kind in ('s2', 's1', 'lc')]
+def check(plain: list[Any], tables: list[Any]) -> None:
+    """Check that both found the same files in the same order."""
+    for samples, table in zip(plain, tables, strict=True):
+        for sample, files in zip(samples, table, strict=True):
+            paths = [str(p) for p in (files.s2, files.s1, files.label)]
+            assert paths == [sample[kind] for kind in ('s2', 's1', 'lc')]
 
 
 def main() -> None:
@@ -156,8 +147,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / 'sen12ms'
             write_tree(root, num_patches)
-            time.sleep(PATIENCE)
-            rows = measure(root, chosen.rounds, Path(folder) / 'cache')
+            rows = measure(root, chosen.rounds)
         figures[num_patches] = rows
         print(f'\n{num_patches} patches\n')
         print('| way | ms | ratio | us per patch | pickle, bytes per patch |')

@@ -1,17 +1,19 @@
 """The packagings of the contest's data (https://doi.org/10.21227/rha7-m332)."""
 
 import csv
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...bands import Sensor
-from .index_cache import Found, remember
 from .layout import Layout, find_places, name_some, not_found
 from .names import Kind, Run, patch_name
 from .pairing import file_name, pair, pair_labelled, require_twins
 from .table import PatchTable
 from .trees import Tree
+
+logger = logging.getLogger(__name__)
 
 _PHASE_FOLDER = (
     r'(?:(?:ROIs0000_)?(?:validation|val|test)'
@@ -112,27 +114,21 @@ def index_dfc2020(
         RuntimeError: If a line of a list is not understood, or a file is there twice.
         ValueError: If a city is unknown.
     """
-    return remember(tree, _find, split, sensors, cities)
-
-
-def _find(
-    tree: Tree, split: str, sensors: Sequence[Sensor], cities: Sequence[str] | None
-) -> Found:
     layout = _LAYOUTS[split]
     runs = _find_runs(tree, layout)
     kinds: tuple[Kind, ...] = (*sensors, 'dfc')
-    patches, warnings = None, []
+    patches = None
     if not runs:
         pass
     elif split == 'all':
-        patches, warnings = _pair_public(tree, runs, kinds, cities)
+        patches = _pair_public(tree, runs, kinds, cities)
     elif split in _COPERNICUS_PARTS:
         patches = _pair_copernicus(tree, runs, kinds, _COPERNICUS_PARTS[split])
     else:
-        patches, warnings = pair_labelled(tree.root, runs, kinds)
+        patches = pair_labelled(tree.root, runs, kinds)
     if not patches:
         raise not_found(tree, layout.expected, _hint(tree, layout))
-    return Found(patches, tuple(warnings))
+    return patches
 
 
 def _find_runs(tree: Tree, layout: Layout) -> list[Run]:
@@ -150,7 +146,7 @@ def _hint(tree: Tree, layout: Layout) -> str:
 
 def _pair_public(
     tree: Tree, runs: Sequence[Run], kinds: Sequence[Kind], cities: Sequence[str] | None
-) -> tuple[PatchTable, list[str]]:
+) -> PatchTable:
     """Pair what is complete: the release is known to hold patches that are not."""
     if cities is not None:
         present = sorted({_city(run) for run in runs})
@@ -163,11 +159,14 @@ def _pair_public(
             )
         runs = [run for run in runs if _city(run) in wanted]
     patches, incomplete = pair(tree.root, runs, kinds)
-    if not incomplete:
-        return patches, []
-    names = [file_name(next(iter(files.values()))) for files in incomplete]
-    skipped = f'{len(names)} incomplete patches of DFC_Public_Dataset'
-    return patches, [f'Skipped {skipped}: {name_some(names)}.']
+    if incomplete:
+        names = [file_name(next(iter(files.values()))) for files in incomplete]
+        logger.warning(
+            'Skipped %d incomplete patches of DFC_Public_Dataset: %s.',
+            len(names),
+            name_some(names),
+        )
+    return patches
 
 
 def _city(run: Run) -> str:

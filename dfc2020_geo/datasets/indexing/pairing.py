@@ -1,5 +1,6 @@
 """Which files form a patch: bringing rasters together by their names."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,8 @@ from .files import SEPARATOR, Ends, Group
 from .layout import name_some
 from .names import Kind, Run
 from .table import PatchTable
+
+logger = logging.getLogger(__name__)
 
 #: The files of a patch that lacks some: path by kind.
 type Incomplete = dict[Kind, str]
@@ -148,9 +151,7 @@ def _name_each(parts: Iterable[_Part]) -> Iterator[tuple[str, int, str]]:
             yield part.name(middle), position, middle
 
 
-def pair_labelled(
-    root: Path, runs: Iterable[Run], kinds: Sequence[Kind]
-) -> tuple[PatchTable, list[str]]:
+def pair_labelled(root: Path, runs: Iterable[Run], kinds: Sequence[Kind]) -> PatchTable:
     """Pair files of which each image must have its twin and its label.
 
     Args:
@@ -159,8 +160,8 @@ def pair_labelled(
         kinds: The kinds of files that a patch needs, the label's last.
 
     Returns:
-        Patches, sorted by the names of their Sentinel-2 files; and what to warn of:
-        labels without any image are left out.
+        Patches, sorted by the names of their Sentinel-2 files. Labels without any image
+        are left out, which is logged.
 
     Raises:
         FileNotFoundError: If an image has no twin or no label.
@@ -171,11 +172,11 @@ def pair_labelled(
     images = [files for files in incomplete if list(files) != [label]]
     num_left_out = len(incomplete) - len(images)
     require_twins(root, images, kinds)
-    if not num_left_out:
-        return patches, []
-    return patches, [
-        f'Left out {num_left_out} {label} files without an image in {root}.'
-    ]
+    if num_left_out:
+        logger.warning(
+            'Left out %d %s files without an image in %s.', num_left_out, label, root
+        )
+    return patches
 
 
 def require_twins(

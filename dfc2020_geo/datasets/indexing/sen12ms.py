@@ -1,17 +1,19 @@
 """The layout and the splits of SEN12MS (https://doi.org/10.14459/2019mp1474000)."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...bands import Sensor
-from .index_cache import Found, remember
 from .layout import Layout, Place, find_places, not_found
 from .names import Kind, Run, patch_name
 from .pairing import pair_labelled
 from .table import PatchTable
 from .trees import Tree
+
+logger = logging.getLogger(__name__)
 
 _SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')
 _SEASON = f'(?P<season>{"|".join(_SEASONS)})'
@@ -62,18 +64,13 @@ def index_sen12ms(tree: Tree, split: str, sensors: Sequence[Sensor]) -> PatchTab
             there is no list.
         RuntimeError: If a line of the list is not understood, or a file is there twice.
     """
-    return remember(tree, _find, split, sensors)
-
-
-def _find(tree: Tree, split: str, sensors: Sequence[Sensor]) -> Found:
     places = find_places(tree, _LAYOUT)
     if not any(place.runs for place in places if place.kind in sensors):
         raise not_found(tree, _LAYOUT.expected)
     part = 'holdout' if split == 'holdout' else 'train'
     kinds = (*sensors, 'lc')
     runs, source = _choose(tree, places, part, kinds)
-    runs, skipped = _without_broken(runs)
-    patches, left_out = pair_labelled(tree.root, runs, kinds)
+    patches = pair_labelled(tree.root, _without_broken(runs), kinds)
     scenes = {group.scene for group in patches.groups}
     if split.startswith('geo_'):
         held_out = geo_val_scenes(scenes)
@@ -87,7 +84,7 @@ def _find(tree: Tree, split: str, sensors: Sequence[Sensor]) -> Found:
             f'{len(scenes)} of {num_found} by {source}. Add scenes, or choose another '
             'split.'
         )
-    return Found(patches, (*skipped, *left_out))
+    return patches
 
 
 def geo_val_scenes(scenes: Iterable[str]) -> set[str]:
@@ -109,8 +106,8 @@ def _rank(scene: str) -> bytes:
     return hashlib.sha256(f'{_GEO_VAL_SEED} {scene}'.encode()).digest()
 
 
-def _without_broken(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
-    """Leave out the files of the broken patch, and say so."""
+def _without_broken(runs: Iterable[Run]) -> list[Run]:
+    """Leave out the files of the broken patch, and log that."""
     intact, is_there = [], False
     for run in runs:
         near = run.patches if _BROKEN_PATCH.startswith(run.patch_prefix) else []
@@ -119,13 +116,12 @@ def _without_broken(runs: Iterable[Run]) -> tuple[list[Run], list[str]]:
             intact += run.keep(set(near) - {_BROKEN_PATCH})
         else:
             intact.append(run)
-    if not is_there:
-        return intact, []
-    warning = (
-        f'Skipped patch {_BROKEN_PATCH} of SEN12MS: its Sentinel-1 image is known to be '
-        'damaged.'
-    )
-    return intact, [warning]
+    if is_there:
+        logger.warning(
+            'Skipped patch %s of SEN12MS: its Sentinel-1 image is known to be damaged.',
+            _BROKEN_PATCH,
+        )
+    return intact
 
 
 def _choose(

@@ -163,21 +163,6 @@ class PatchTable(Sequence[PatchFiles]):
         kept = np.array([keep(group) for group in self.groups], bool)
         return self.select(np.flatnonzero(kept[self.group_of]).tolist())
 
-    def check(self) -> None:
-        """Check a table of unknown origin.
-
-        Raises:
-            ValueError: If names are none, or paths lead out of the root.
-        """
-        if not self.middles.isascii():
-            self.middles.decode(*_ENCODING)
-        for group in self.groups:
-            for ends in group[2:]:
-                if ends and (ends.start[:1] == '/' or '..' in ends.start.split('/')):
-                    raise ValueError(f'Expected a path in the root, got {ends.start}.')
-        if b'\0' in self.middles:
-            raise ValueError('Expected names of files, got a 0 in one.')
-
     @property
     def folders(self) -> set[Path]:
         """The folders in which the files lie."""

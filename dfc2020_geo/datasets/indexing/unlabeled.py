@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from ...bands import Sensor
-from .index_cache import Found, remember
 from .layout import not_found
 from .names import group_names
 from .pairing import pair, require_twins
@@ -28,10 +27,6 @@ def index_unlabeled(tree: Tree, sensors: Sequence[Sensor]) -> PatchTable:
         FileNotFoundError: If a folder or a twin is missing.
         RuntimeError: If two files have the same name but for the extension.
     """
-    return remember(tree, _find, sensors)
-
-
-def _find(tree: Tree, sensors: Sequence[Sensor]) -> Found:
     folders = tree.scan('')[0]
     runs = [
         run
@@ -45,4 +40,4 @@ def _find(tree: Tree, sensors: Sequence[Sensor]) -> Found:
         raise not_found(tree, f'GeoTIFFs in {expected}')
     patches, incomplete = pair(tree.root, runs, sensors)
     require_twins(tree.root, incomplete, sensors)
-    return Found(patches)
+    return patches

@@ -278,3 +278,28 @@ def test_geo_splits_depend_on_the_names_of_scenes_only() -> None:
 )
 def test_geo_val_has_a_tenth_of_the_scenes(num: int, expected: int) -> None:
     assert len(geo_val_scenes(str(i) for i in range(num))) == expected
+
+
+def test_a_process_whose_folder_was_removed_finds_no_patches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / 'here'
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    with pytest.raises(DatasetNotFoundError, match=r'GeoTIFFs in \.,'):
+        SEN12MSPatches(Path())
+
+
+@pytest.mark.parametrize('place', ['', 'splits', 'SEN12MS'])
+def test_a_list_that_appears_or_changes_counts(tmp_path: Path, place: str) -> None:
+    home = 'SEN12MS' if place == 'SEN12MS' else ''
+    root = tmp_path / 'tree'
+    write_sen12ms(root / home, ['spring_1_p1', 'spring_2_p1'], None)
+    (root / place).mkdir(exist_ok=True)
+    (root / home / 'train_list.txt').write_text('ROIs1158_spring_s2_1_p1.tif\n')
+    assert ids(SEN12MSPatches(root)) == ['ROIs1158_spring_s2_1_p1']
+    scenes = root / place / 'SEN12MS_holdOutScenes.txt'
+    for scene, other in (('1', '2'), ('2', '1')):
+        scenes.write_text(f'ROIs1158_spring/s1_{scene}\n')
+        assert ids(SEN12MSPatches(root)) == [f'ROIs1158_spring_s2_{other}_p1']
