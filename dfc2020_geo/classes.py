@@ -10,22 +10,19 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-#: A legend: what the codes of a file mean.
-Source = Literal['igbp', 'dfc2020']
+#: Names of the legends that the codes of labels may follow.
+LegendName = Literal['igbp', 'dfc2020']
 
 #: Index of a pixel that neither losses nor scores count.
 IGNORE_INDEX = 255
 
-#: Code of a pixel without data in files of DFC2020 codes.
-NODATA_CODE = 0
-
 
 @dataclass(frozen=True, slots=True)
 class LandCover:
-    """One land cover class of the DFC2020 legend.
+    """One land cover class of a legend.
 
     Attributes:
-        code: The class's number in files.
+        code: The class's number in files, 0 to 255.
         name: The class's name for people.
         color: Red, green and blue, 0 to 255.
     """
@@ -35,10 +32,35 @@ class LandCover:
     color: tuple[int, int, int]
 
 
-#: The ten classes of the contest's legend, by code.
-DFC2020_CLASSES: dict[int, LandCover] = {
-    land_cover.code: land_cover
-    for land_cover in (
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What the codes of a file mean.
+
+    Attributes:
+        name: Its name.
+        classes: The classes that a file may hold, in the order of their codes.
+        nodata: Code of a pixel without data.
+    """
+
+    name: str
+    classes: tuple[LandCover, ...]
+    nodata: int
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The name of each class by its code."""
+        return {land_cover.code: land_cover.name for land_cover in self.classes}
+
+    @property
+    def palette(self) -> dict[int, tuple[int, int, int]]:
+        """The colour of each class by its code: red, green and blue, 0 to 255."""
+        return {land_cover.code: land_cover.color for land_cover in self.classes}
+
+
+#: The contest's legend: ten classes, 0 without data.
+DFC2020_LEGEND = Legend(
+    'dfc2020',
+    (
         LandCover(1, 'Forest', (0x00, 0x99, 0x00)),
         LandCover(2, 'Shrubland', (0xC6, 0xB0, 0x44)),
         LandCover(3, 'Savanna', (0xFB, 0xFF, 0x13)),
@@ -49,15 +71,16 @@ DFC2020_CLASSES: dict[int, LandCover] = {
         LandCover(8, 'Snow/Ice', (0x69, 0xFF, 0xF8)),
         LandCover(9, 'Barren', (0xF9, 0xFF, 0xA4)),
         LandCover(10, 'Water', (0x1C, 0x0D, 0xFF)),
-    )
-}
+    ),
+    nodata=0,
+)
+
+#: The classes of the contest's legend, by code.
+DFC2020_CLASSES = {c.code: c for c in DFC2020_LEGEND.classes}
 
 #: DFC2020 code of each IGBP code 0 to 17 (0 and 255, the MODIS fill, have none).
 IGBP_TO_DFC2020 = (0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10)
 _IGBP_FILL = 255
-
-#: No class's code or index: marks what is not in a table.
-_UNKNOWN = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +92,12 @@ class ClassScheme:
     Attributes:
         name: The name under which :data:`SCHEMES` holds it.
         classes: The classes; a class's position is its index.
+        legend: What the codes of its class maps mean: these classes, perhaps more.
     """
 
     name: str
     classes: tuple[LandCover, ...]
+    legend: Legend
 
     def __len__(self) -> int:
         """Return the number of classes."""
@@ -88,14 +113,15 @@ class ClassScheme:
         return [land_cover.name for land_cover in self.classes]
 
     def encode[Codes: Any](
-        self, codes: Codes, source: Source, out: np.ndarray | None = None
+        self, codes: Codes, legend: str, out: np.ndarray | None = None
     ) -> Codes:
         """Turn the codes of a file into class indices.
 
         Args:
             codes: Array or tensor of any integer type and any shape.
-            source: The legend of *codes*. Without data are 0 and 255 of
-                ``'igbp'`` and 0 of ``'dfc2020'``.
+            legend: Name of the legend of *codes*: the scheme's own, or ``'igbp'`` for
+                a scheme of the contest's classes. Without data are 0 and 255 of
+                ``'igbp'`` and the own legend's nodata code.
             out: Where the indices of an array go, uint8 of the same shape.
 
         Returns:
@@ -106,7 +132,7 @@ class ClassScheme:
             ValueError: If there is no such legend, a code is not in it, or codes are
                 not integers.
         """
-        return _look_up(_encoding(self, source), codes, f'{source} codes', out)
+        return _look_up(_encoding(self, legend), codes, f'{legend} codes', out)
 
     def decode[Indices: Any](self, indices: Indices) -> Indices:
         """Turn class indices into the codes of a class map.
@@ -115,8 +141,8 @@ class ClassScheme:
             indices: Array or tensor of any integer type and any shape.
 
         Returns:
-            DFC2020 codes of the same shape and kind, uint8;
-            :data:`NODATA_CODE` where the index is :data:`IGNORE_INDEX`.
+            Codes of the scheme's legend, of the same shape and kind, uint8; its
+            nodata code where the index is :data:`IGNORE_INDEX`.
 
         Raises:
             ValueError: If an index is not in the scheme, or is not an integer.
@@ -125,58 +151,71 @@ class ClassScheme:
         return codes if isinstance(codes, np.ndarray) else codes.byte()
 
 
+#: What is written for each value 0 to 255, and the number that marks values without an
+#: entry.
+_Table = tuple[bytes, int]
+
+
 @cache
-def _encoding(scheme: ClassScheme, source: Source) -> bytes:
+def _encoding(scheme: ClassScheme, legend: str) -> _Table:
     index = {land_cover.code: i for i, land_cover in enumerate(scheme.classes)}
-    dfc2020 = {code: index.get(code, IGNORE_INDEX) for code in DFC2020_CLASSES}
-    dfc2020[NODATA_CODE] = IGNORE_INDEX
-    if require_legend(source) == 'dfc2020':
-        return _table(dfc2020)
-    igbp = {code: dfc2020[dfc] for code, dfc in enumerate(IGBP_TO_DFC2020)}
-    return _table(igbp | {_IGBP_FILL: IGNORE_INDEX})
+    own = {c.code: index.get(c.code, IGNORE_INDEX) for c in scheme.legend.classes}
+    own[scheme.legend.nodata] = IGNORE_INDEX
+    if legend == scheme.legend.name:
+        return _make_table(own)
+    if require_legend(legend) != 'igbp' or scheme.legend != DFC2020_LEGEND:
+        raise ValueError(
+            f"Expected codes of the legend '{scheme.legend.name}' for the scheme "
+            f"'{scheme.name}', got '{legend}'."
+        )
+    igbp = {code: own[dfc] for code, dfc in enumerate(IGBP_TO_DFC2020)}
+    return _make_table(igbp | {_IGBP_FILL: IGNORE_INDEX})
 
 
 @cache
-def _decoding(scheme: ClassScheme) -> bytes:
+def _decoding(scheme: ClassScheme) -> _Table:
     codes = {i: land_cover.code for i, land_cover in enumerate(scheme.classes)}
-    return _table(codes | {IGNORE_INDEX: NODATA_CODE})
+    return _make_table(codes | {IGNORE_INDEX: scheme.legend.nodata})
 
 
-def _table(entries: dict[int, int]) -> bytes:
-    return bytes(entries.get(value, _UNKNOWN) for value in range(256))
+def _make_table(entries: dict[int, int]) -> _Table:
+    unknown = max({*range(256)} - {*entries.values()})
+    return bytes(entries.get(value, unknown) for value in range(256)), unknown
 
 
 def _look_up(
-    table: bytes, values: Any, meaning: str, out: np.ndarray | None = None
+    table: _Table, values: Any, meaning: str, out: np.ndarray | None = None
 ) -> Any:
     """Look *values* up in *table*; tensors work as well, without importing torch."""
+    entries, unknown = table
     is_array = isinstance(values, np.ndarray)
     if values.dtype.kind not in 'iu' if is_array else values.is_floating_point():
         raise ValueError(f'Expected {meaning} of an integer type, got {values.dtype}.')
-    if is_array and (found := _translate(table, values, out)) is not None:
-        return found
+    if is_array and (translated := _translate(table, values, out)) is not None:
+        return translated
     wide = values.astype(np.int64) if is_array else values.long()
-    outside = (wide < 0) | (wide >= len(table))
-    entries = np.array([*table]) if is_array else wide.new_tensor([*table])
-    result = entries[wide.clip(0, len(table) - 1)]
-    unknown = outside | (result == _UNKNOWN)
-    if unknown.any():
-        others = sorted(set(wide[unknown].tolist()))
-        known = [i for i, entry in enumerate(table) if entry != _UNKNOWN]
+    outside = (wide < 0) | (wide >= len(entries))
+    found = np.array([*entries]) if is_array else wide.new_tensor([*entries])
+    result = found[wide.clip(0, len(entries) - 1)]
+    outside |= result == unknown
+    if outside.any():
+        others = sorted(set(wide[outside].tolist()))
+        known = [i for i, entry in enumerate(entries) if entry != unknown]
         raise ValueError(f'Expected {meaning} among {known}, got {others[:10]}.')
     return result
 
 
 def _translate(
-    table: bytes, values: np.ndarray, out: np.ndarray | None
+    table: _Table, values: np.ndarray, out: np.ndarray | None
 ) -> np.ndarray | None:
     """Look up an array; None if one of its values is not in *table*."""
+    entries, unknown = table
     narrow = values.astype(np.uint8, copy=False)
     if narrow is not values and not np.array_equal(narrow, values):
         return None
     # Several times faster than indexing, which makes positions of 64 bits first.
-    found = narrow.tobytes().translate(table)
-    if _UNKNOWN in found:
+    found = narrow.tobytes().translate(entries)
+    if unknown in found:
         return None
     out = np.empty(values.shape, np.uint8) if out is None else out
     out[...] = np.frombuffer(found, np.uint8).reshape(values.shape)
@@ -186,7 +225,9 @@ def _translate(
 #: Every class scheme by name.
 SCHEMES: dict[str, ClassScheme] = {
     name: ClassScheme(
-        name, tuple(c for code, c in DFC2020_CLASSES.items() if code not in absent)
+        name,
+        tuple(c for c in DFC2020_LEGEND.classes if c.code not in absent),
+        DFC2020_LEGEND,
     )
     for name, absent in {
         'dfc2020': (),
@@ -215,7 +256,7 @@ def get_scheme(name: str) -> ClassScheme:
     return SCHEMES[name]
 
 
-def require_legend(name: str) -> Source:
+def require_legend(name: str) -> LegendName:
     """Check that there is a legend of a name.
 
     Args:
@@ -227,8 +268,8 @@ def require_legend(name: str) -> Source:
     Raises:
         ValueError: If there is no such legend.
     """
-    if name not in get_args(Source):
+    if name not in get_args(LegendName):
         raise ValueError(
-            f"Expected legend to be one of {get_args(Source)}, got '{name}'."
+            f"Expected legend to be one of {get_args(LegendName)}, got '{name}'."
         )
-    return cast(Source, name)
+    return cast(LegendName, name)

@@ -12,7 +12,7 @@ from torchgeo.datasets import RGBBandsMissingError
 
 from ..bands import Band, select_bands
 from ..classes import ClassScheme, get_scheme
-from ..datasets.previews import render_class_map, render_image
+from ..datasets.plotting import render_class_map, render_image
 from ..transforms import mean_and_std
 
 

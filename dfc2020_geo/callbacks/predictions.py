@@ -11,14 +11,14 @@ from torchgeo.datasets import RGBBandsMissingError
 
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset
-from ..datasets.previews import render_image
+from ..datasets.plotting import render_image
 from ..io.atomic import replacing
 from ..io.rasters import SIDECAR, write_class_map, write_probabilities
 from .patch_writer import PatchWriter
 
 
 class ClassMapWriter(PatchWriter):
-    """Write each predicted patch as a GeoTIFF of DFC2020 codes.
+    """Write each predicted patch as a GeoTIFF of the class scheme's codes.
 
     It takes the patch's CRS and transform, holds the palette and the class names, and
     is called like the Sentinel-2 file with ``_s2_`` replaced by ``_dfc_`` (DFC2020),
@@ -68,7 +68,7 @@ class ClassMapWriter(PatchWriter):
             path = self.output_dir / f'{name}.probabilities.tif'
             write_probabilities(path, shares, labels, grid)
         codes = dataset.scheme.decode(result['prediction'])
-        write_class_map(self.output_dir / f'{name}.tif', codes, grid)
+        write_class_map(self.output_dir / f'{name}.tif', codes, grid, dataset.scheme)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note whether everything is written."""

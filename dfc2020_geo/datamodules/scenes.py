@@ -9,7 +9,7 @@ from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import RasterDataset
 
 from ..bands import DEFAULT_BANDS, NanPolicy, Sensor, select_bands
-from ..classes import Source, get_scheme, require_legend
+from ..classes import LegendName, get_scheme, require_legend
 from ..datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
 from ..models.contract import data_contract
 from ..samplers.windows import WindowSampler
@@ -49,7 +49,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         s2_dataset: type[RasterDataset] = Sentinel2Scenes,
         s1_dataset: type[RasterDataset] = Sentinel1Scenes,
         s2_offset: float = 0.0,
-        legend: Source = 'dfc2020',
+        legend: LegendName = 'dfc2020',
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NanPolicy = 'lowest',

@@ -40,7 +40,7 @@ class DFC2020Patches(PatchDataset):
 
     splits = get_args(DFC2020Split)
 
-    _source = 'dfc2020'
+    _legend = 'dfc2020'
     _label_bands = 1
     _prediction = 'dfc'
 

@@ -13,7 +13,7 @@ from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from torchgeo.datasets.utils import Sample
 
 from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
-from ..classes import Source, get_scheme
+from ..classes import LegendName, get_scheme
 from ..io.packs import open_pack
 from ..io.rasters import Grid, fill_image, read_grid
 from ..io.tiffs import Pixels
@@ -64,7 +64,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
     all_bands = tuple(BANDS)
     rgb_bands = RGB_BANDS
 
-    _source: ClassVar[Source]  # legend of the labels, if there are any
+    _legend: ClassVar[LegendName]  # legend of the labels, if there are any
     _label_bands: ClassVar[int] = 0  # number of bands in a label's file
     _prediction: ClassVar[str]  # what a class map's name has in place of s2
 
@@ -208,7 +208,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         if out is None or (out.shape, out.dtype) != (codes.shape, np.uint8):
             out = codes if codes.dtype == np.uint8 else None
         try:
-            return self.scheme.encode(codes, self._source, out)
+            return self.scheme.encode(codes, self._legend, out)
         except ValueError as error:
             raise RuntimeError(
                 f'{self.files[index].label}: {error} Replace this file or take the '

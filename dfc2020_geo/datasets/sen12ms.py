@@ -28,7 +28,7 @@ class SEN12MSPatches(PatchDataset):
 
     splits = get_args(SEN12MSSplit)
 
-    _source = 'igbp'
+    _legend = 'igbp'
     _label_bands = 4  # IGBP first, then three legends of LCCS
     _prediction = 'lc'
 

@@ -10,7 +10,7 @@ from torchgeo.datasets import RGBBandsMissingError
 
 from dfc2020_geo.bands import select_bands
 from dfc2020_geo.classes import IGNORE_INDEX, SCHEMES, ClassScheme
-from dfc2020_geo.datasets.previews import (
+from dfc2020_geo.datasets.plotting import (
     NODATA_COLOR,
     S1_RANGES,
     plot_patch,

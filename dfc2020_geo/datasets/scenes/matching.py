@@ -13,7 +13,7 @@ from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 from torchgeo.datasets.utils import Sample
 
 from ...bands import Sensor, select_bands
-from ...classes import Source
+from ...classes import LegendName
 from ...io.nodata import valid_pixels
 from ...io.rasters import open_raster
 from ..indexing.layout import name_some
@@ -68,7 +68,7 @@ def open_scenes(
     labels: Paths,
     bands: Sequence[str] | str,
     scheme: str,
-    legend: Source,
+    legend: LegendName,
     s2_offset: float = 0.0,
 ) -> list[JoinedScenes]:
     """Make a dataset of each scene, in the CRS and on the pixels of its first image.

@@ -15,7 +15,7 @@ from rasterio.io import DatasetReader
 from torch import Tensor
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
-from ...classes import NODATA_CODE, Source, get_scheme, require_legend
+from ...classes import IGNORE_INDEX, LegendName, get_scheme, require_legend
 from ...io.band_names import name_bands
 from .rasters import Paths, SceneRasters, Transform
 
@@ -119,7 +119,7 @@ class LabelScenes(SceneRasters):
         crs: pyproj.CRS | None = None,
         res: float | tuple[float, float] | None = None,
         scheme: str = 'dfc2020',
-        legend: Source = 'dfc2020',
+        legend: LegendName = 'dfc2020',
         transforms: Transform | None = None,
     ) -> None:
         """Initialize a new LabelScenes instance.
@@ -140,19 +140,22 @@ class LabelScenes(SceneRasters):
                 and none is given.
         """
         self.scheme = get_scheme(scheme)
-        self.legend: Source = require_legend(legend)
+        self.legend: LegendName = require_legend(legend)
         super().__init__(paths, crs, res, None, transforms)
 
     def _find_bands(self, raster: DatasetReader) -> list[int]:
         return [1]
 
     def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
-        codes = np.nan_to_num(values[0], nan=NODATA_CODE)
+        known = ~np.isnan(values[0])
+        codes = values[0][known]
         whole = codes.astype(np.int64)
+        indices = np.full(known.shape, IGNORE_INDEX, np.uint8)
         try:
             # Fractions are no codes; encode says so.
             exact = np.array_equal(codes, whole)
-            indices = self.scheme.encode(whole if exact else codes, self.legend)
+            found = self.scheme.encode(whole if exact else codes, self.legend)
         except ValueError as error:
             raise RuntimeError(f'{path}: {error} Replace this file.') from None
+        indices[known] = found
         return {'mask': torch.from_numpy(indices).long()}

@@ -11,7 +11,7 @@ import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
-from ...classes import NODATA_CODE
+from ...classes import ClassScheme
 from ...io.atomic import replacing
 from ...io.rasters import GDAL_ERRORS, describe_classes, with_categories
 from .file_names import sidecar_path
@@ -40,6 +40,7 @@ def write_cog(
     chunks: Iterable[np.ndarray],
     grid: Grid,
     layer: Layer,
+    scheme: ClassScheme,
     tags: Mapping[str, str],
 ) -> None:
     """Write a layer as a Cloud Optimised GeoTIFF, complete or not at all.
@@ -53,6 +54,7 @@ def write_cog(
         chunks: The rows in their order, uint8, of shape ``(bands, rows, W)``.
         grid: The pixels.
         layer: What they show.
+        scheme: The classes of the map.
         tags: Texts by name, for the file.
 
     Raises:
@@ -61,8 +63,8 @@ def write_cog(
     plain = path.with_name(f'{path.stem}.rows{path.suffix}').absolute()
     try:
         with rasterio.Env(**_ENVIRONMENT), replacing(path) as unfinished:
-            expected = _write_rows(plain, chunks, grid, layer, tags)
-            _copy(plain, unfinished, layer)
+            expected = _write_rows(plain, chunks, grid, layer, scheme, tags)
+            _copy(plain, unfinished, layer, scheme)
             if _sum_up(_read_rows(unfinished), layer) != expected:
                 raise OSError(f'other rows than were written in {unfinished}')
             if (sidecar := sidecar_path(unfinished)).exists():
@@ -78,11 +80,12 @@ def _write_rows(
     chunks: Iterable[np.ndarray],
     grid: Grid,
     layer: Layer,
+    scheme: ClassScheme,
     tags: Mapping[str, str],
 ) -> list[int]:
     """Write all rows uncompressed, and return their checksums."""
-    with rasterio.open(path, 'w', **_profile(grid, layer)) as raster:
-        _describe(raster, layer, tags)
+    with rasterio.open(path, 'w', **_profile(grid, layer, scheme)) as raster:
+        _describe(raster, layer, scheme, tags)
         sums = _sum_up(_writing(raster, chunks), layer)
     size, least = path.stat().st_size, grid.height * grid.width * len(layer.bands)
     if size < least:
@@ -90,7 +93,7 @@ def _write_rows(
     return sums
 
 
-def _profile(grid: Grid, layer: Layer) -> dict[str, Any]:
+def _profile(grid: Grid, layer: Layer, scheme: ClassScheme) -> dict[str, Any]:
     return {
         'driver': 'GTiff',
         'count': len(layer.bands),
@@ -99,7 +102,7 @@ def _profile(grid: Grid, layer: Layer) -> dict[str, Any]:
         'dtype': 'uint8',
         'crs': grid.crs,
         'transform': grid.transform,
-        'nodata': SHARE_NODATA if layer.is_share else NODATA_CODE,
+        'nodata': SHARE_NODATA if layer.is_share else scheme.legend.nodata,
         'interleave': 'band',
         # Overviews of tiles are made in half the time of those of single rows.
         'tiled': True,
@@ -109,13 +112,15 @@ def _profile(grid: Grid, layer: Layer) -> dict[str, Any]:
     }
 
 
-def _describe(raster: DatasetWriter, layer: Layer, tags: Mapping[str, str]) -> None:
+def _describe(
+    raster: DatasetWriter, layer: Layer, scheme: ClassScheme, tags: Mapping[str, str]
+) -> None:
     raster.update_tags(**tags)
     raster.descriptions = layer.bands
     if layer.is_share:
         raster.scales = (SHARE_SCALE,) * raster.count
     else:
-        describe_classes(raster)
+        describe_classes(raster, scheme)
 
 
 def _writing(
@@ -129,9 +134,9 @@ def _writing(
         yield chunk
 
 
-def _copy(source: Path, target: Path, layer: Layer) -> None:
+def _copy(source: Path, target: Path, layer: Layer, scheme: ClassScheme) -> None:
     resampling = 'AVERAGE' if layer.is_share else 'MODE'
-    name = str(source) if layer.is_share else with_categories(str(source))
+    name = str(source) if layer.is_share else with_categories(str(source), scheme)
     copy(name, target, driver='COG', overview_resampling=resampling, **_OPTIONS)
 
 

@@ -46,7 +46,7 @@ def finish_map(
             draft = Path(directory) / parts.output.name
             _write_rasters(parts, draft, tags)
             if polygons:
-                write_polygons(draft, polygons_path(draft))
+                write_polygons(draft, polygons_path(draft), parts.scheme)
             if taken is not None:
                 item = make_item(
                     draft, parts.grid, parts.scheme, parts.layers, taken, tags, polygons
@@ -59,7 +59,8 @@ def finish_map(
 
 def _write_rasters(parts: Parts, draft: Path, tags: Mapping[str, str]) -> None:
     for layer, path in layer_paths(draft, parts.layers).items():
-        write_cog(path, parts.read(layer.name), parts.grid, layer, tags)
+        rows = parts.read(layer.name)
+        write_cog(path, rows, parts.grid, layer, parts.scheme, tags)
         write_style(style_path(path), layer, parts.scheme)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...classes import ClassScheme
 
-#: The layer of DFC2020 codes, which every map has.
+#: The layer of class codes, which every map has.
 CLASSES = 'classes'
 
 #: What each layer shows.

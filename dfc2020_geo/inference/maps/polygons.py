@@ -18,7 +18,7 @@ from rasterio.features import shapes
 from rasterio.io import DatasetReader
 from shapely.geometry import shape
 
-from ...classes import DFC2020_CLASSES, NODATA_CODE
+from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED
 from ...io.rasters import open_raster
 from .areas import measure, true_areas
@@ -35,11 +35,12 @@ _HECTARE = 10_000
 _CHANGED = '2020-01-01T00:00:00.000Z'
 
 
-def measure_areas(path: Path | str) -> dict[int, float]:
+def measure_areas(path: Path | str, scheme: ClassScheme) -> dict[int, float]:
     """Measure the areas of the classes in a map.
 
     Args:
-        path: Raster of DFC2020 codes.
+        path: Raster of codes.
+        scheme: The scheme whose legend they follow.
 
     Returns:
         Hectares by code, of the classes that occur, in the order of their codes.
@@ -50,11 +51,13 @@ def measure_areas(path: Path | str) -> dict[int, float]:
     with open_raster(path) as raster:
         areas = measure(raster)
     return {
-        code: area / _HECTARE for code, area in areas.items() if code != NODATA_CODE
+        code: area / _HECTARE
+        for code, area in areas.items()
+        if code != scheme.legend.nodata
     }
 
 
-def write_polygons(path: Path | str, output: Path | str) -> None:
+def write_polygons(path: Path | str, output: Path | str, scheme: ClassScheme) -> None:
     """Write a map as polygons into a GeoPackage, complete or not at all.
 
     Its table ``polygons`` has the outline of each patch of one class (pixels that share
@@ -62,8 +65,9 @@ def write_polygons(path: Path | str, output: Path | str) -> None:
     and sum by class. Memory grows with the number of polygons.
 
     Args:
-        path: Raster of DFC2020 codes.
+        path: Raster of codes.
         output: File to write; an older one is replaced.
+        scheme: The scheme whose legend the codes follow.
 
     Raises:
         OSError: If it cannot be written.
@@ -71,32 +75,36 @@ def write_polygons(path: Path | str, output: Path | str) -> None:
     """
     output = Path(output)
     # GDAL's polygons say nothing of a raster that cannot be read to its end; this does.
-    areas = measure_areas(path)
+    areas = measure_areas(path, scheme)
     with TemporaryDirectory(UNFINISHED, f'{output.name}.', output.parent) as directory:
         unfinished = Path(directory) / 'polygons.gpkg'
         try:
             with _dated(), open_raster(path) as raster:
-                numbers = _write_outlines(unfinished, raster)
+                numbers = _write_outlines(unfinished, raster, scheme)
             with _dated():
-                _write_areas(unfinished, areas, numbers)
+                _write_areas(unfinished, areas, numbers, scheme)
         except (DataSourceError, DataLayerError, FeatureError) as error:
             raise OSError(str(error)) from error
         os.replace(unfinished, output)
 
 
-def _write_outlines(path: Path, raster: DatasetReader) -> Counter[int]:
+def _write_outlines(
+    path: Path, raster: DatasetReader, scheme: ClassScheme
+) -> Counter[int]:
     """Write the polygons, and return their number by code."""
     grid = Grid(raster.height, raster.width, raster.crs, raster.transform)
     found = (
         (int(code), outline)
         for outline, code in shapes(rasterio.band(raster, 1))
-        if code != NODATA_CODE
+        if code != scheme.legend.nodata
     )
     options: dict[str, Any] = {'layer': 'polygons', 'geometry_type': 'Polygon'}
-    pyogrio.write_dataframe(_frame([], grid), path, **options)
+    pyogrio.write_dataframe(_frame([], grid, scheme), path, **options)
     numbers = Counter[int]()
     for batch in batched(found, _BATCH):
-        pyogrio.write_dataframe(_frame(batch, grid), path, append=True, **options)
+        pyogrio.write_dataframe(
+            _frame(batch, grid, scheme), path, append=True, **options
+        )
         numbers.update(code for code, _ in batch)
     written = pyogrio.read_info(path, layer='polygons')['features']
     if written != numbers.total():
@@ -104,23 +112,28 @@ def _write_outlines(path: Path, raster: DatasetReader) -> Counter[int]:
     return numbers
 
 
-def _frame(batch: Iterable[tuple[int, dict[str, Any]]], grid: Grid) -> GeoDataFrame:
+def _frame(
+    batch: Iterable[tuple[int, dict[str, Any]]], grid: Grid, scheme: ClassScheme
+) -> GeoDataFrame:
     batch = list(batch)
     geometries = GeoSeries([shape(outline) for _, outline in batch])
     geometries = geometries.set_crs(grid.crs.to_wkt())
     codes = [code for code, _ in batch]
-    frame = GeoDataFrame(_columns(codes), geometry=geometries)
+    frame = GeoDataFrame(_columns(codes, scheme), geometry=geometries)
     frame['area_ha'] = true_areas(geometries, grid) / _HECTARE
     return frame
 
 
-def _columns(codes: list[int]) -> dict[str, Any]:
-    names = [DFC2020_CLASSES[code].name for code in codes]
-    return {'code': np.array(codes, np.int32), 'name': np.array(names, object)}
+def _columns(codes: list[int], scheme: ClassScheme) -> dict[str, Any]:
+    names = scheme.legend.names
+    found = np.array([names[code] for code in codes], object)
+    return {'code': np.array(codes, np.int32), 'name': found}
 
 
-def _write_areas(path: Path, areas: dict[int, float], numbers: Counter[int]) -> None:
-    columns = _columns(list(areas)) | {
+def _write_areas(
+    path: Path, areas: dict[int, float], numbers: Counter[int], scheme: ClassScheme
+) -> None:
+    columns = _columns(list(areas), scheme) | {
         'polygons': [numbers[code] for code in areas],
         'area_ha': list(areas.values()),
     }

@@ -10,7 +10,7 @@ from pystac.extensions.classification import Classification, ClassificationExten
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.raster import DataType, RasterBand, RasterExtension
 
-from ...classes import NODATA_CODE, ClassScheme
+from ...classes import ClassScheme
 from ...io.atomic import write_json
 from .acquisition import Taken
 from .file_names import layer_paths, polygons_path
@@ -102,7 +102,7 @@ def _add_layer(
         extra_fields={'bands': [{'name': band} for band in layer.bands]},
     )
     item.add_asset(layer.name, asset)
-    bands = RasterBand.create(data_type=DataType.UINT8, nodata=NODATA_CODE)
+    bands = RasterBand.create(data_type=DataType.UINT8, nodata=scheme.legend.nodata)
     if layer.is_share:
         bands = RasterBand.create(
             data_type=DataType.UINT8, nodata=SHARE_NODATA, scale=SHARE_SCALE, offset=0
@@ -115,7 +115,7 @@ def _add_layer(
 
 def _list_classes(scheme: ClassScheme) -> list[Classification]:
     nodata = Classification.create(
-        value=NODATA_CODE, name='nodata', title='No data', nodata=True
+        value=scheme.legend.nodata, name='nodata', title='No data', nodata=True
     )
     return [
         nodata,

@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
-from ...classes import DFC2020_CLASSES, NODATA_CODE
+from ...classes import ClassScheme
 from ..atomic import replacing
 from .reading import SIDECAR, Grid, read_grid
 
@@ -54,9 +54,9 @@ def write_image(
 
 
 def write_class_map(
-    path: Path | str, codes: np.ndarray, like: Path | str | Grid
+    path: Path | str, codes: np.ndarray, like: Path | str | Grid, scheme: ClassScheme
 ) -> None:
-    """Write a GeoTIFF of DFC2020 codes that opens with its colours and class names.
+    """Write a GeoTIFF of class codes that opens with its colours and class names.
 
     The palette is in the file, the class names are its ``classes`` tag (JSON, name by
     code) and, in the ``.aux.xml`` beside it, the category names that GDAL and QGIS
@@ -64,27 +64,31 @@ def write_class_map(
 
     Args:
         path: File to write; its folder must exist.
-        codes: DFC2020 codes of shape ``(H, W)``, uint8, 0 without data.
+        codes: Codes of the scheme's legend, of shape ``(H, W)``, uint8.
         like: Raster of the same size, or its grid, whose CRS and transform the map
             takes.
+        scheme: The classes of the map; its legend gives palette, names and nodata.
+
+    Raises:
+        RuntimeError: If *like* has another size or cannot be read.
     """
-    profile = _profile(codes[None], like) | {'nodata': NODATA_CODE}
+    profile = _profile(codes[None], like) | {'nodata': scheme.legend.nodata}
     with MemoryFile() as memory:
         with _quiet(), memory.open(**profile) as raster:
             raster.write(codes, 1)
-            describe_classes(raster)
-        _copy_atomically(with_categories(memory.name), path)
+            describe_classes(raster, scheme)
+        _copy_atomically(with_categories(memory.name, scheme), path)
 
 
-def describe_classes(raster: DatasetWriter) -> None:
-    """Put the palette and the class names into a raster of DFC2020 codes.
+def describe_classes(raster: DatasetWriter, scheme: ClassScheme) -> None:
+    """Put the palette and the class names into a raster of class codes.
 
     Args:
         raster: Raster of one band, open for writing.
+        scheme: The scheme whose legend the codes follow.
     """
-    names = {code: c.name for code, c in DFC2020_CLASSES.items()}
-    raster.write_colormap(1, {code: c.color for code, c in DFC2020_CLASSES.items()})
-    raster.update_tags(classes=json.dumps(names))
+    raster.write_colormap(1, scheme.legend.palette)
+    raster.update_tags(classes=json.dumps(scheme.legend.names))
 
 
 def write_probabilities(
@@ -137,11 +141,12 @@ def _quiet() -> Generator[None]:
         yield
 
 
-def with_categories(source: str) -> str:
+def with_categories(source: str, scheme: ClassScheme) -> str:
     """Describe a class map as a VRT that adds category names, which rasterio cannot.
 
     Args:
         source: Name of a raster that :func:`describe_classes` has described.
+        scheme: The scheme whose legend the codes follow.
 
     Returns:
         The text of the VRT, which GDAL takes for a file name.
@@ -149,9 +154,10 @@ def with_categories(source: str) -> str:
     with MemoryFile(ext='.vrt') as memory:
         copy(source, memory.name, driver='VRT')
         text = memory.read().decode()
-    categories = (DFC2020_CLASSES.get(i) for i in range(max(DFC2020_CLASSES) + 1))
+    names = scheme.legend.names
     items = ''.join(
-        f'<Category>{escape(c.name if c else "")}</Category>' for c in categories
+        f'<Category>{escape(names.get(code, ""))}</Category>'
+        for code in range(max(names) + 1)
     )
     names_xml = f'<CategoryNames>{items}</CategoryNames>'
     return text.replace('<ColorTable>', f'{names_xml}<ColorTable>', 1)

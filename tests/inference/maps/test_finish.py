@@ -94,7 +94,7 @@ def test_overviews_invent_no_class(tmp_path: Path, size: tuple[int, int]) -> Non
     shares = np.where(codes[None] == 0, 255, 200).astype(np.uint8)
     for name, array in (('classes', codes[None]), ('confidence', shares)):
         path = tmp_path / f'{name}.tif'
-        write_cog(path, [array], grid, find_layer(name, SCHEME), {})
+        write_cog(path, [array], grid, find_layer(name, SCHEME), SCHEME, {})
         with rasterio.open(path) as raster:
             levels = raster.overviews(1)
         assert levels
@@ -350,7 +350,7 @@ peak = lambda: int(re.findall('VmHWM: *(.*) kB', STATUS.read_text())[0])
 STATUS = Path('/proc/self/status')
 before = peak()
 rows = (np.full((10, 64, 2048), i % 250, np.uint8) for i in range(size // 64))
-write_cog(Path(sys.argv[1]), rows, grid, find_layer('probabilities', SCHEME), {})
+write_cog(Path(sys.argv[1]), rows, grid, find_layer('probabilities', SCHEME), SCHEME, {})
 print(peak() - before)
 """
 

@@ -19,10 +19,9 @@ FEET = Grid(40, 30, CRS.from_epsg(2263), Affine(33, 0, 9e5, 0, -33, 2e5))
 
 
 def write(folder: Path, grid: Grid, codes: np.ndarray) -> Path:
-    write_cog(
-        folder / 'map.tif', [codes[None]], grid, find_layer('classes', SCHEME), {}
-    )
-    return folder / 'map.tif'
+    path, layer = folder / 'map.tif', find_layer('classes', SCHEME)
+    write_cog(path, [codes[None]], grid, layer, SCHEME, {})
+    return path
 
 
 def geodesic_area(grid: Grid, row: int) -> float:
@@ -40,10 +39,10 @@ def test_areas_are_pixels_times_their_area(tmp_path: Path, name: str) -> None:
     grid = GRIDS[name]
     codes = make_layers(grid)['classes']
     path = write(tmp_path, grid, codes)
-    write_polygons(path, tmp_path / 'map.gpkg')
+    write_polygons(path, tmp_path / 'map.gpkg', SCHEME)
     pixel = abs(grid.transform.determinant) / 10_000
     expected = {c: n * pixel for c in range(1, 11) if (n := (codes == c).sum())}
-    assert measure_areas(path) == pytest.approx(expected, rel=1e-12)
+    assert measure_areas(path, SCHEME) == pytest.approx(expected, rel=1e-12)
     polygons = pyogrio.read_dataframe(tmp_path / 'map.gpkg', layer='polygons')
     assert polygons.groupby('code').area_ha.sum().to_dict() == pytest.approx(expected)
     areas = pyogrio.read_dataframe(tmp_path / 'map.gpkg', layer='areas')
@@ -62,18 +61,18 @@ def test_areas_are_those_on_the_earth(tmp_path: Path, grid: Grid) -> None:
         for c in range(1, 11)
         if (n := (codes == c).sum(axis=1)).any()
     }
-    assert measure_areas(path) == pytest.approx(expected, rel=tolerance)
-    write_polygons(path, tmp_path / 'map.gpkg')
+    assert measure_areas(path, SCHEME) == pytest.approx(expected, rel=tolerance)
+    write_polygons(path, tmp_path / 'map.gpkg', SCHEME)
     polygons = pyogrio.read_dataframe(tmp_path / 'map.gpkg', layer='polygons')
     sums = polygons.groupby('code').area_ha.sum().to_dict()
-    assert sums == pytest.approx(measure_areas(path), rel=1e-9)
+    assert sums == pytest.approx(measure_areas(path, SCHEME), rel=1e-9)
 
 
 def test_a_polygon_is_a_patch_of_one_class(tmp_path: Path) -> None:
     grid = GRIDS['UTM north']
     codes = make_layers(grid)['classes']
     codes[20:60, 10:50], codes[30:40, 20:30] = 3, 5
-    write_polygons(write(tmp_path, grid, codes), tmp_path / 'map.gpkg')
+    write_polygons(write(tmp_path, grid, codes), tmp_path / 'map.gpkg', SCHEME)
     polygons = pyogrio.read_dataframe(tmp_path / 'map.gpkg', layer='polygons')
     for code in range(1, 11):
         number = ndimage.label(codes == code)[1]
@@ -92,5 +91,5 @@ def test_nothing_is_written_of_a_map_that_is_damaged(tmp_path: Path) -> None:
     path = write(tmp_path, grid, codes)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(RuntimeError, match=r'damaged or missing one: .*map\.tif'):
-        write_polygons(path, tmp_path / 'map.gpkg')
+        write_polygons(path, tmp_path / 'map.gpkg', SCHEME)
     assert {p.name for p in tmp_path.iterdir()} == {'map.tif', 'map.tif.aux.xml'}
