@@ -132,7 +132,7 @@ def stored(root: Path) -> Load:
     place: dict[str, np.ndarray] = {}
 
     def load(index: int) -> dict[str, np.ndarray]:
-        place.update(patches.stored(index, place))
+        place.update(patches.read_raw(index, place))
         return place
 
     return load

@@ -107,7 +107,7 @@ def baseline(root: Path) -> Load:
 
 def _memory(patches: SEN12MSPatches) -> dict[str, np.ndarray]:
     """Make memory as batches do: torch begins it where copying is fast."""
-    first = patches.stored(0)
+    first = patches.read_raw(0)
     return {k: torch.from_numpy(v).clone().numpy() for k, v in first.items()}
 
 
@@ -115,19 +115,19 @@ def stored(root: Path) -> Load:
     """Load what batches are made of, into memory that is used again."""
     patches = SEN12MSPatches(root, bands=BANDS)
     out = _memory(patches)
-    return lambda index: patches.stored(index, out)
+    return lambda index: patches.read_raw(index, out)
 
 
 def unread(root: Path) -> Load:
     """Load as :func:`stored` does, but what was not read before."""
     patches = SEN12MSPatches(root, bands=BANDS)
     out = _memory(SEN12MSPatches(root, bands=BANDS))
-    return lambda index: patches.stored(index, out)
+    return lambda index: patches.read_raw(index, out)
 
 
 def fresh(root: Path) -> Load:
     """Load what batches are made of into memory of its own."""
-    return SEN12MSPatches(root, bands=BANDS).stored
+    return SEN12MSPatches(root, bands=BANDS).read_raw
 
 
 def sample(root: Path) -> Load:
@@ -138,7 +138,7 @@ def sample(root: Path) -> Load:
 def limit(root: Path, folder: Path) -> Load:
     """Copy as many bytes as a sample has from one large file."""
     patches = SEN12MSPatches(root, bands=BANDS)
-    size = sum(values.nbytes for values in patches.stored(0).values())
+    size = sum(values.nbytes for values in patches.read_raw(0).values())
     path = folder / 'bytes'
     path.write_bytes(os.urandom(size * len(patches)))
     number = os.open(path, os.O_RDONLY)

@@ -47,11 +47,11 @@ class _FilledUp(Dataset[Sample]):
 
 
 class _StoredFilledUp(_FilledUp):
-    def stored(
+    def read_raw(
         self, index: int, out: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
         if index < len(self.dataset):
-            return self.dataset.stored(index, out)
-        patch = self.dataset.stored(0, out)
+            return self.dataset.read_raw(index, out)
+        patch = self.dataset.read_raw(0, out)
         patch['mask'].fill(IGNORE_INDEX)
         return patch

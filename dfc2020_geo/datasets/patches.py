@@ -150,7 +150,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             sample['mask'] = torch.from_numpy(self._encode(index, codes)).long()
         return sample if self.transforms is None else self.transforms(sample)
 
-    def stored(
+    def read_raw(
         self, index: int, out: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, np.ndarray]:
         """Load one patch in the types of its files, before any transform.

@@ -65,7 +65,7 @@ class Patches(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.patches)
 
-    def stored(self, index: int, out: Stored | None = None) -> Stored:
+    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
         self.read(index)
         return {name: self._put(name, values, out or {})
                 for name, values in self.patches[index].items()}  # fmt: skip
@@ -416,10 +416,10 @@ def test_processes_begin_while_threads_load() -> None:
 class _Dying(Patches):
     """A set that ends a process that loads one of its patches."""
 
-    def stored(self, index: int, out: Stored | None = None) -> Stored:
+    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
         if index == 9 and multiprocessing.parent_process():
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().stored(index, out)
+        return super().read_raw(index, out)
 
 
 @pytest.mark.slow
@@ -535,8 +535,8 @@ class _WithSamples(Patches):
 
 
 class _Anew(_WithSamples):
-    def stored(self, index: int, out: Stored | None = None) -> Stored:
-        return super().stored(index, out)
+    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
+        return super().read_raw(index, out)
 
 
 def test_a_set_that_makes_its_samples_otherwise_is_asked_for_them() -> None:
@@ -568,7 +568,7 @@ def test_workers_of_both_kinds_deliver_what_is_stored(
     patches: Any = data.val_dataset
     expected = BatchSampler(range(len(patches)), 2, False)
     for batch, indices in zip(loader, expected, strict=True):
-        assert _equal(batch, [patches.stored(index) for index in indices])
+        assert _equal(batch, [patches.read_raw(index) for index in indices])
 
 
 def test_a_set_of_ones_own_is_asked_for_samples(baseline_tree: Path) -> None:

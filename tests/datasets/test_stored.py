@@ -118,7 +118,7 @@ def test_a_stored_patch_has_the_numbers_of_its_files(
         s1 = raster.read()
     with rasterio.open(files.label) as raster:
         codes = raster.read(1)
-    stored = dataset.stored(0)
+    stored = dataset.read_raw(0)
     assert {k: v.dtype.name for k, v in stored.items()} == {
         's2': 'uint16',
         's1': 'float32',
@@ -141,14 +141,14 @@ def test_what_fits_is_filled_and_what_does_not_is_left(
             values, profile = raster.read(), raster.profile
         with rasterio.open(path, 'w', **profile | {'compress': compress}) as raster:
             raster.write(values)
-    expected = dataset.stored(0)
+    expected = dataset.read_raw(0)
     batch = {
         's2': np.full((3, 13, 7, 5), 9, 'u2'),
         's1': np.full((3, 2, 7, 5), 9, 'f4'),
         'mask': np.full((3, 7, 5), 9, 'u1'),
     }
     out = {name: values[1] for name, values in batch.items()}
-    stored = dataset.stored(0, out)
+    stored = dataset.read_raw(0, out)
     assert stored.keys() == expected.keys()
     for name, values in stored.items():
         assert values is out[name]
@@ -160,7 +160,7 @@ def test_what_fits_is_filled_and_what_does_not_is_left(
         'mask': np.zeros((7, 5), 'i8'),
         'other': np.zeros(1),
     }
-    stored = dataset.stored(0, unfit)
+    stored = dataset.read_raw(0, unfit)
     assert stored.keys() == expected.keys()
     for name, values in stored.items():
         assert values is not unfit[name]
@@ -170,49 +170,49 @@ def test_what_fits_is_filled_and_what_does_not_is_left(
 
 def test_memory_that_is_not_in_one_piece_is_filled_as_well(tmp_path: Path) -> None:
     dataset = _patch(tmp_path)
-    expected = dataset.stored(0)
+    expected = dataset.read_raw(0)
     out = {
         's2': np.zeros((7, 5, 13), 'u2').transpose(2, 0, 1),
         's1': np.zeros((2, 7, 10), 'f4')[..., ::2],
         'mask': np.zeros((5, 7), 'u1').T,
     }
-    for name, values in dataset.stored(0, out).items():
+    for name, values in dataset.read_raw(0, out).items():
         assert np.array_equal(values, expected[name])
 
 
 def test_a_stored_patch_can_be_written_to(tmp_path: Path) -> None:
-    for values in _patch(tmp_path).stored(0).values():
+    for values in _patch(tmp_path).read_raw(0).values():
         values[...] = 1
 
 
 def test_only_what_is_needed_is_stored(tmp_path: Path) -> None:
     root = write_unlabeled(tmp_path / 'unlabeled', 'a_{}_1.tif')
-    assert UnlabeledPatches(root, ['s1']).stored(0).keys() == {'s1'}
+    assert UnlabeledPatches(root, ['s1']).read_raw(0).keys() == {'s1'}
     sen12ms = SEN12MSPatches(write_sen12ms(tmp_path / 'sen12ms'), bands=['B02', 'B12'])
-    stored = sen12ms.stored(-1)
+    stored = sen12ms.read_raw(-1)
     assert stored.keys() == {'s2', 'mask'}
     assert stored['s2'].shape == (2, 7, 5)
     assert stored['s2'][:, 0, 0].tolist() == [2, 13]
     assert (stored['mask'] == 5).all()
     with pytest.raises(IndexError):
-        sen12ms.stored(3)
+        sen12ms.read_raw(3)
 
 
 @pytest.mark.parametrize('dtype', ['int16', 'float32', 'float64', 'int32'])
 def test_numbers_that_do_not_fit_stay_wider(tmp_path: Path, dtype: str) -> None:
     dataset = _patch(tmp_path)
     write(dataset.files[0].s2, 's2', dtype, values=[-3] * 13)
-    stored = dataset.stored(0)
+    stored = dataset.read_raw(0)
     assert stored['s2'].dtype == np.float32
     assert (stored['s2'] == -3).all()
 
 
 def test_transforms_change_samples_alone(tmp_path: Path) -> None:
     dataset = _patch(tmp_path)
-    expected = dataset.stored(0)
+    expected = dataset.read_raw(0)
     dataset.transforms = lambda sample: {'image': sample['image'] * 0}
     assert dataset[0].keys() == {'image'}
-    assert all(np.array_equal(v, expected[k]) for k, v in dataset.stored(0).items())
+    assert all(np.array_equal(v, expected[k]) for k, v in dataset.read_raw(0).items())
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,11 @@ def test_what_is_wrong_is_named_as_for_a_sample(
     path = getattr(dataset.files[0], kind)
     write(path, 'dfc' if kind == 'label' else kind, **content)  # ty: ignore
     out = {'s2': np.zeros((13, 7, 5), 'u2'), 'mask': np.zeros((7, 5), 'u1')}
-    for load in (dataset.__getitem__, dataset.stored, lambda i: dataset.stored(i, out)):
+    for load in (
+        dataset.__getitem__,
+        dataset.read_raw,
+        lambda i: dataset.read_raw(i, out),
+    ):
         with pytest.raises(RuntimeError, match=message) as error:
             load(0)
         assert str(path) in str(error.value)

@@ -19,7 +19,7 @@ class StoresPatches(Protocol):
         """Return the number of patches."""
         ...
 
-    def stored(self, index: int, out: Stored | None = None) -> Stored:
+    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
         """Read a patch, to the arrays of *out* where they fit it."""
         ...
 
@@ -34,8 +34,8 @@ def is_stored(dataset: Dataset[Any]) -> bool:
     if getattr(dataset, 'transforms', None) is not None:
         return False
     classes = (vars(kind) for kind in type(dataset).__mro__)
-    last = next((c for c in classes if {'__getitem__', 'stored'} & c.keys()), {})
-    return 'stored' in last
+    last = next((c for c in classes if {'__getitem__', 'read_raw'} & c.keys()), {})
+    return 'read_raw' in last
 
 
 def require_stored(dataset: Dataset[Any]) -> StoresPatches:
@@ -76,7 +76,7 @@ class StoredPatches(Dataset[Stored]):
         Args:
             index: Position of the patch.
         """
-        return self.dataset.stored(index)
+        return self.dataset.read_raw(index)
 
 
 def collate_stored(patches: Sequence[Stored]) -> Batch:

@@ -46,7 +46,7 @@ class BatchReader:
             if ended is not None and ended.is_set():
                 break
             out = {name: array[place] for name, array in batch.arrays.items()}
-            batch.put(place, self.dataset.stored(index, out), out)
+            batch.put(place, self.dataset.read_raw(index, out), out)
         self._layout = {n: (a.shape[1:], a.dtype) for n, a in batch.arrays.items()}
         return batch.tensors
 

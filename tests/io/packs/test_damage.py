@@ -208,11 +208,11 @@ def test_a_flipped_bit_anywhere_never_gives_another_sample(
                 continue
             for index in range(len(expected)):
                 try:
-                    stored = found.stored(index)
+                    stored = found.read_raw(index)
                 except RuntimeError as error:
                     told.append(str(error))
                 else:
-                    for key, values in expected.stored(index).items():
+                    for key, values in expected.read_raw(index).items():
                         np.testing.assert_array_equal(stored[key], values)
         assert all(str(path) in text for text in told)
         with pytest.raises(RuntimeError, match=path.name):

@@ -91,7 +91,7 @@ def require_same(tree: PatchDataset, pack: PatchDataset) -> None:
         assert (here.id, here.scene) == (there.id, there.scene)
         assert here.image.relative_to(tree.root) == there.image.relative_to(pack.root)
         assert bits(pack[index]) == bits(tree[index])
-        assert bits(pack.stored(index)) == bits(tree.stored(index))
+        assert bits(pack.read_raw(index)) == bits(tree.read_raw(index))
         assert pack.grid(index) == tree.grid(index)
         assert pack.prediction_id(index) == tree.prediction_id(index)
 

@@ -175,7 +175,7 @@ def test_what_is_not_in_memory_is_read(packed: tuple[Path, Path], pack: Path) ->
 
 def sums(dataset: SEN12MSPatches) -> list[int]:
     return [
-        sum(int(values.view(np.uint8).sum()) for values in dataset.stored(i).values())
+        sum(int(values.view(np.uint8).sum()) for values in dataset.read_raw(i).values())
         for i in range(len(dataset))
     ]
 
@@ -227,14 +227,14 @@ def test_a_selection_reads_its_own_patches(packed: tuple[Path, Path]) -> None:
     assert sums(dataset) == expected[1:]
     for wrong in (1, -2):
         with pytest.raises(IndexError):
-            dataset.stored(wrong)
+            dataset.read_raw(wrong)
 
 
 def test_copies_hold_nothing_that_was_read(packed: tuple[Path, Path]) -> None:
     dataset = SEN12MSPatches(packed[1])
     many = dataset.select([0] * 10_000)
     before = len(pickle.dumps(many))
-    many.stored(9999)
+    many.read_raw(9999)
     assert len(pickle.dumps(many)) - before < 1000
     assert sums(pickle.loads(pickle.dumps(dataset))) == sums(dataset)
 
