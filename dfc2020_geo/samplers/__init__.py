@@ -1,4 +1,4 @@
-"""Samplers of patches and of windows in scenes; how a scene is cut into tiles."""
+"""Resumable samplers of patches, windows of scenes, and tiling with blending."""
 
 from .resumable import ResumableSampler
 from .tiling import Axis, Blending, Span

@@ -1,8 +1,8 @@
-"""The order of training, such that a run that was stopped goes on with the same step.
+"""Shuffling sampler with step-exact resumption of training.
 
-The order of an epoch follows from the seed and the epoch; what is drawn for a batch
-(flips, dropout), from the seed, the number of batches before it and the process. No
-state of a generator has to be kept, and nothing else that draws numbers matters.
+The order of an epoch is a function of seed and epoch. Random numbers of a batch (flips,
+dropout) are a function of seed, number of batches before it, and rank. So a checkpoint
+holds no generator state, and other code that draws random numbers changes nothing.
 """
 
 from collections.abc import Iterator, Sized
@@ -15,15 +15,15 @@ from torch.utils.data import Dataset, DistributedSampler
 
 
 class ResumableSampler(DistributedSampler[int]):
-    """Shuffle a set anew each epoch; begin an epoch where Lightning's loop stands in it.
+    """Shuffle a dataset in each epoch, and resume an epoch at the next batch.
 
-    The seed is that of the run (``seed_everything``, ``torch.manual_seed``); a resumed
-    run goes on with the checkpoint's. Several processes share each epoch; the last
-    batches are filled up with patches of the first ones, so that the shares are equal.
+    The seed is that of the run (``seed_everything``, ``torch.manual_seed``), or of the
+    checkpoint in a resumed run. In distributed training each process gets an equal
+    part of an epoch; the last batches are padded with patches of the first ones.
 
-    The epochs are counted here: Lightning's count depends on how a run was stopped.
-    The length is that of the whole share, since Lightning adds the batches of before
-    to those that it fetches.
+    Epochs are counted here, because Lightning's count depends on how a run was stopped.
+    The length is that of a whole epoch of this process, because Lightning adds the
+    batches done before to those that it fetches.
     """
 
     def __init__(
@@ -32,10 +32,19 @@ class ResumableSampler(DistributedSampler[int]):
         """Initialize a new ResumableSampler instance.
 
         Args:
-            dataset: Set to shuffle, the same in each process.
-            batch_size: Number of patches in a batch of one process.
+            dataset: Dataset to shuffle, the same in each process.
+            batch_size: Number of patches per batch and process.
             trainer: Trainer whose training loop counts the batches; without one, each
                 iteration is a whole epoch.
+
+        Examples:
+            >>> _ = torch.manual_seed(0)
+            >>> sampler = ResumableSampler(range(6), batch_size=2)
+            >>> first, second = list(sampler), list(sampler)
+            >>> sorted(first) == sorted(second) == list(range(6))
+            True
+            >>> first == second
+            False
         """
         seed = torch.initial_seed()
         num_processes, rank = 1, 0
@@ -49,11 +58,14 @@ class ResumableSampler(DistributedSampler[int]):
         self._resumed: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[int]:
-        """Return the indices of an epoch that are still to come.
+        """Return the remaining dataset indices of the current epoch.
+
+        Returns:
+            Iterator over dataset indices of this process.
 
         Raises:
-            ValueError: If training goes on in the middle of an epoch that was cut into
-                other batches.
+            ValueError: If an epoch is resumed in its middle with another batch size,
+                number of patches or number of processes.
         """
         done = self._count_batches('current')
         if done:
@@ -64,27 +76,31 @@ class ResumableSampler(DistributedSampler[int]):
         return iter([*super().__iter__()][done * self.batch_size :])
 
     def set_epoch(self, epoch: int) -> None:
-        """Leave Lightning's count of the epochs aside.
+        """Ignore Lightning's count of epochs.
 
         Args:
             epoch: Lightning's count.
         """
 
     def seed_batch(self) -> None:
-        """Seed what is drawn for the next batch of this process."""
+        """Seed torch's default generator for the next batch of this process."""
         torch.manual_seed(_mix(self.seed, self._count_batches('total'), self.rank))
 
     def state_dict(self) -> dict[str, int]:
-        """Return what a checkpoint keeps: seed, epoch, and how an epoch is cut."""
+        """Return the state for a checkpoint.
+
+        Returns:
+            ``seed``, ``epoch``, ``batch_size``, ``num_patches`` and ``num_processes``.
+        """
         has_begun = self._trainer is None or self._count_batches('current') > 0
         epoch = self.epoch if has_begun else max(self.epoch - 1, -1)
         return {'seed': self.seed, 'epoch': epoch, **self._describe_batches()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on with the seed and in the epoch of a checkpoint.
+        """Resume with the seed and in the epoch of a checkpoint.
 
         Args:
-            state: What :meth:`state_dict` returned in the run that was stopped.
+            state: The value of :meth:`state_dict` in the stopped run.
         """
         self._resumed = dict(state)
         self.seed, self.epoch = self._resumed.pop('seed'), self._resumed.pop('epoch')
@@ -94,7 +110,7 @@ class ResumableSampler(DistributedSampler[int]):
         if self._trainer is None:
             return 0
         progress = getattr(self._trainer.fit_loop.epoch_loop.batch_progress, span)
-        # One that failed was begun, not processed.
+        # A batch that failed counts as started, not as processed.
         return progress.processed
 
     def _describe_batches(self) -> dict[str, int]:
@@ -110,12 +126,12 @@ class ResumableSampler(DistributedSampler[int]):
             if (other := self._resumed.get(name, value)) != value:
                 raise ValueError(
                     f'Expected {name}={other} as in the checkpoint, got {value}: '
-                    'training goes on in the middle of an epoch; leave the change out, '
-                    'or resume from a checkpoint of the end of an epoch.'
+                    'training resumes in the middle of an epoch; undo the change, or '
+                    'resume from a checkpoint of the end of an epoch.'
                 )
 
 
 def _mix(*numbers: int) -> int:
-    """Make a seed of 63 bits, so that near numbers have seeds that are far apart."""
+    """Hash numbers to a seed of 63 bits, so that close numbers have distant seeds."""
     (seed,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
     return int(seed) >> 1

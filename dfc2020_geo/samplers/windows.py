@@ -1,4 +1,4 @@
-"""Where patches of scenes lie: at random, or such that every pixel counts once."""
+"""Random and gridded patch windows of scenes, for training and for scoring."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from ..datasets import JoinedScenes
 from .resumable import ResumableSampler
 from .tiling import Axis, Span
 
-#: How far beside what has data patches are looked for, as a share of its extent:
-#: outlines in another CRS are drawn with straight lines.
+#: Margin around the footprint of labels, as a fraction of its extent: reprojection
+#: turns straight outlines into curves.
 _MARGIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class PatchWindow:
-    """A patch of a scene.
+    """Window of a patch in a scene.
 
     Attributes:
         scene: Position of the scene.
-        rows: Its rows in the scene.
-        columns: Its columns.
-        scored_rows: The rows whose labels count.
-        scored_columns: The columns whose labels count.
+        rows: Rows of the scene.
+        columns: Columns of the scene.
+        scored_rows: Rows whose labels are scored; the rest is another patch's.
+        scored_columns: Columns whose labels are scored.
     """
 
     scene: int
@@ -40,19 +40,19 @@ class PatchWindow:
 def grid_windows(
     number: int, scene: JoinedScenes, size: tuple[int, int], overlap: int
 ) -> Iterator[PatchWindow]:
-    """Cut what is labelled of a scene into patches.
+    """Cover the labelled part of a scene with a grid of patches.
 
     Args:
         number: Position of the scene.
         scene: The scene.
         size: Height and width of a patch in pixels.
-        overlap: Least number of pixels that neighbours share.
+        overlap: Smallest overlap of neighbouring patches in pixels.
 
     Yields:
-        Patches, row by row; each labelled pixel is scored in one of them.
+        Windows, row by row; each labelled pixel is scored in exactly one.
 
     Raises:
-        ValueError: If size and overlap make no grid.
+        ValueError: If *overlap* is not smaller than *size*.
     """
     pixels = scene.pixels
     rows, columns = (
@@ -70,7 +70,7 @@ def grid_windows(
 
 
 def _labelled(scene: JoinedScenes) -> tuple[Span, Span]:
-    """Return the rows and columns outside which nothing is labelled."""
+    """Return rows and columns of the bounding box of the labels."""
     left, bottom, right, top = scene.index.total_bounds
     place = ~scene.pixels.transform
     (left, top), (right, bottom) = place @ (left, top), place @ (right, bottom)
@@ -90,17 +90,17 @@ def draw_windows(
     count: int,
     rng: np.random.Generator,
 ) -> Iterator[PatchWindow]:
-    """Draw patches of a scene that meet what is labelled.
+    """Draw random patches that intersect the labelled part of a scene.
 
     Args:
         number: Position of the scene.
         scene: The scene.
         size: Height and width of a patch in pixels; smaller scenes are one patch.
         count: Number of patches.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Yields:
-        The patches, in no order.
+        Windows, in random order.
     """
     pixels = scene.pixels
     height, width = min(size[0], pixels.height), min(size[1], pixels.width)
@@ -114,10 +114,10 @@ def draw_windows(
 
 
 class _InsideSampler(RandomPatchSampler):
-    """torchgeo's sampler, up to the edges of a scene.
+    """torchgeo's ``RandomPatchSampler`` with patches up to the edges of a scene.
 
-    torchgeo keeps half a diagonal away from them, and so finds no patch in scenes
-    that are not far larger than one.
+    torchgeo's own keeps half a diagonal away from them, and so finds no patch in a
+    scene that is not far larger than a patch.
     """
 
     def __init__(
@@ -141,10 +141,20 @@ class _InsideSampler(RandomPatchSampler):
 
 
 class WindowSampler(ResumableSampler):
-    """The patches of each epoch, drawn alike in every process and after a restart."""
+    """Resumable sampler of random windows, equal in every process and after a restart.
+
+    Its dataset draws the windows of an epoch: ``dataset.draw(seed, epoch)``.
+    """
 
     def __iter__(self) -> Iterator[Any]:
-        """Return the windows of an epoch that are still to come."""
+        """Return the remaining windows of the current epoch.
+
+        Returns:
+            Iterator over :class:`PatchWindow` of this process.
+
+        Raises:
+            ValueError: As :meth:`.ResumableSampler.__iter__`.
+        """
         positions = [*super().__iter__()]
         patches: Any = self.dataset
         windows = patches.draw(self.seed, self.epoch)
