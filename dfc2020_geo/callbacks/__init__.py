@@ -1,4 +1,4 @@
-"""Callbacks: a training in its loggers; class maps, previews and scores as files."""
+"""Lightning callbacks: training logger; writers of class maps, previews and scores."""
 
 from .loggers import log_picture
 from .patch_writer import PatchWriter

@@ -1,4 +1,4 @@
-"""Pictures of batches as they reach the network."""
+"""RGB images of batches: network input, prediction and mask."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from ..transforms import mean_and_std
 
 @dataclass(frozen=True, slots=True)
 class BatchPainter:
-    """Draws the first patches of a batch side by side.
+    """Renders the first patches of a batch side by side.
 
     Attributes:
-        bands: The channels of the images, in order.
-        scheme: The scheme of masks and predictions.
-        mean: What was subtracted from the images, shape ``(C,)`` or one value.
-        std: What they were divided by then, shape ``(C,)`` or one value.
-        max_images: Number of patches to draw.
+        bands: Bands of the image channels, in order.
+        scheme: Class scheme of masks and predictions.
+        mean: Mean of the normalisation, shape ``(C,)`` or one value, in file units.
+        std: Standard deviation of the normalisation, shape ``(C,)`` or one value.
+        max_images: Number of patches to render.
     """
 
     bands: tuple[Band, ...]
@@ -35,14 +35,15 @@ class BatchPainter:
     max_images: int
 
     def classify(self, output: Any) -> Tensor | None:
-        """Predict from what a network returned.
+        """Return the argmax of logits.
 
         Args:
-            output: Logits of shape ``(B, num_classes, H, W)``, or anything else.
+            output: Logits of shape ``(B, num_classes, H, W)``; anything else is
+                accepted, and skipped.
 
         Returns:
-            Class indices of shape ``(B, H, W)`` of the patches to draw, uint8; None if
-            *output* is not logits of the scheme.
+            Class indices of shape ``(max_images, H, W)``, uint8; None if *output* is
+            not logits of the scheme.
         """
         if not isinstance(output, Tensor) or output.ndim != 4:
             return None
@@ -51,15 +52,16 @@ class BatchPainter:
         return output.detach()[: self.max_images].argmax(dim=1).byte()
 
     def draw(self, batch: Any, prediction: Tensor | None) -> dict[str, np.ndarray]:
-        """Draw what there is of input, prediction and truth.
+        """Render input, prediction and mask, as far as they are present.
 
         Args:
-            batch: Perhaps with ``'image'`` of shape ``(B, C, H, W)``, scaled, and
-                ``'mask'`` of shape ``(B, H, W)``, class indices.
+            batch: A batch, optionally with ``'image'`` of shape ``(B, C, H, W)``,
+                scaled, and ``'mask'`` of shape ``(B, H, W)``, class indices.
             prediction: Class indices of shape ``(B, H, W)``, or None.
 
         Returns:
-            Pictures of shape ``(H, B * W, 3)``, uint8, by name.
+            RGB images of shape ``(H, B * W, 3)``, uint8, by name (``'input'``,
+            ``'prediction'``, ``'ground_truth'``).
         """
         sample = batch if isinstance(batch, Mapping) else {}
         pictures = {
@@ -94,15 +96,15 @@ class BatchPainter:
 def find_painter(
     trainer: Trainer, pl_module: LightningModule, max_images: int
 ) -> BatchPainter | None:
-    """Find out from task and datamodule how batches are to be drawn.
+    """Make a painter with the bands, class scheme and scaling of task or datamodule.
 
     Args:
-        trainer: The trainer, perhaps with a datamodule.
+        trainer: The trainer, with or without a datamodule.
         pl_module: The task.
-        max_images: Number of patches to draw.
+        max_images: Number of patches to render.
 
     Returns:
-        The painter; None if neither says what its bands and classes are.
+        The painter; None if neither names its bands and class scheme.
     """
     datamodule = getattr(trainer, 'datamodule', None)
     facts = getattr(pl_module, 'contract', None) or getattr(datamodule, 'contract', {})

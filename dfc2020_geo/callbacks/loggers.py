@@ -1,4 +1,4 @@
-"""Pictures for loggers: each one is sent them by what it has for it."""
+"""Image logging for TensorBoard, MLflow, Comet, Weights & Biases and CSV loggers."""
 
 from functools import singledispatch
 from pathlib import Path
@@ -13,18 +13,26 @@ from ..io.atomic import replacing
 
 @singledispatch
 def log_picture(logger: Any, tag: str, picture: np.ndarray, step: int) -> None:
-    """Send a picture to a logger.
+    """Log an RGB image.
 
-    A logger that has a method ``log_image``, as Weights & Biases' has, is called with
-    ``key``, ``images`` and ``step``. One that has a directory of its own, as CSVLogger
-    has, gets ``images/TAG_STEP.png`` there, and any other none. How another class of
-    loggers takes pictures can be registered: ``@log_picture.register``.
+    A logger with a method ``log_image``, such as Weights & Biases', is called with
+    ``key``, ``images`` and ``step``. One with a log directory, such as CSVLogger, gets
+    the file ``images/TAG_STEP.png`` there. Others are skipped. Register another class
+    of loggers with ``@log_picture.register``.
 
     Args:
         logger: One of the trainer's loggers.
-        tag: Name of the picture, such as ``'train/input'``.
-        picture: Array of shape ``(H, W, 3)``, uint8.
+        tag: Name of the image, such as ``'train/input'``.
+        picture: RGB image of shape ``(H, W, 3)``, uint8.
         step: Number of optimisation steps taken.
+
+    Examples:
+        >>> import tempfile
+        >>> from lightning.pytorch.loggers import CSVLogger
+        >>> logger = CSVLogger(tempfile.mkdtemp())
+        >>> log_picture(logger, 'train/input', np.zeros((4, 4, 3), np.uint8), step=7)
+        >>> [path.name for path in Path(logger.log_dir).glob('images/train/*')]
+        ['input_00000007.png']
     """
     log_dir = getattr(logger, 'log_dir', None)
     if callable(log_image := getattr(logger, 'log_image', None)):

@@ -1,4 +1,4 @@
-"""The settings of a run as a file beside its logs."""
+"""Callback that saves a run's settings as YAML in its log directory."""
 
 from itertools import count
 from pathlib import Path
@@ -8,20 +8,21 @@ from lightning.pytorch.cli import SaveConfigCallback as LightningSaveConfig
 
 
 class SaveConfig(LightningSaveConfig):
-    """Save the settings of a run with its logs, under the name of its stage.
+    """Save the settings of a run as ``STAGE.yaml`` in its log directory.
 
-    So the settings of a training are still there when the network is tested, and when
-    a training goes on in the same place.
+    A later run in the same directory, such as ``test`` or a resumed ``fit``, replaces
+    nothing: it writes ``STAGE-2.yaml`` and so on.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save the settings, unless the run keeps no logs."""
+        """Save the settings, unless the trainer has no logger."""
         if not trainer.loggers:
             return
         directory = Path(str(trainer.log_dir))
         stage = str(getattr(trainer.state.fn, 'value', stage))
         names = (f'{stage}{"" if i == 1 else f"-{i}"}.yaml' for i in count(1))
         free = next(name for name in names if not (directory / name).exists())
-        # The first process decides: it may have written before another looks.
+        # Rank 0 chooses the name: it may have written the file before another rank
+        # looks.
         self.config_filename = trainer.strategy.broadcast(free)
         super().setup(trainer, pl_module, stage)

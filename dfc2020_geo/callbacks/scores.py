@@ -1,4 +1,4 @@
-"""Writing the scores of a stage."""
+"""Callback that writes the scores of validate, test and predict."""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,14 @@ class ScoreWriter(Callback):
     """Write the scores of ``validate`` and ``test``, and print them as a table.
 
     ``NAME.json`` and ``NAME.csv`` hold every score, ``NAME_confusion.csv`` and
-    ``NAME_confusion.png`` the confusion matrix; NAME is the set's. With *predictions*
-    ``predict`` is scored as well, in the same pass that writes its class maps: a pixel
-    that they leave without data is a wrong answer.
+    ``NAME_confusion.png`` the confusion matrix; NAME is the named set, such as
+    ``dfc2020_test``. With *predictions* ``predict`` is scored as well, in the same pass
+    that writes its class maps: a pixel without data there counts as wrong.
+
+    Attributes:
+        summary: Scores of the last stage, as
+            :meth:`~dfc2020_geo.metrics.SegmentationScores.summary` returns them.
+        paths: Files of the last stage.
     """
 
     def __init__(
@@ -32,14 +37,13 @@ class ScoreWriter(Callback):
         Args:
             output_dir: Directory for the files; by default the run's log directory.
             overwrite: Whether files of another run may be replaced.
-            predictions: Whether to score what ``predict`` predicts, too; its set must
-                be labelled.
+            predictions: Whether to score the predictions of ``predict`` as well; its
+                set must be labelled.
         """
         self.output_dir = None if output_dir is None else Path(output_dir).expanduser()
         self.overwrite = overwrite
         self.predictions = predictions
         self.metrics: SegmentationScores | None = None
-        #: What the last run wrote, and where.
         self.summary: dict[str, Any] = {}
         self.paths: list[Path] = []
 
@@ -47,9 +51,9 @@ class ScoreWriter(Callback):
         """Check the output directory.
 
         Raises:
-            FileExistsError: If scores of the same name are there.
+            FileExistsError: If scores of the same name exist.
             OSError: If the directory cannot be written to.
-            ValueError: If predictions shall be scored on a set without labels.
+            ValueError: If predictions are to be scored on a set without labels.
         """
         if stage == 'predict' and self.predictions:
             self.metrics = _score_everything(getattr(trainer, 'datamodule', None))
@@ -99,7 +103,7 @@ class ScoreWriter(Callback):
             self.metrics = None
 
     def _directory(self, trainer: Trainer) -> Path | str:
-        # Every process must ask for log_dir, since it is sent from the first to all.
+        # Every process must read log_dir, since it is broadcast from the first.
         return self.output_dir or trainer.log_dir or trainer.default_root_dir
 
     def _write(self, trainer: Trainer, scores: Any, limit: float) -> None:
@@ -118,7 +122,7 @@ class ScoreWriter(Callback):
 
 
 def _score_everything(datamodule: Any) -> SegmentationScores:
-    """Have every patch predicted, those too whose class maps are there already."""
+    """Predict every patch, also those whose class maps exist, and score them."""
     dataset = getattr(datamodule, 'predict_dataset', None)
     if not isinstance(dataset, PatchDataset) or dataset.files[0].label is None:
         name = getattr(datamodule, 'sets', {}).get('predict', type(dataset).__name__)
@@ -143,7 +147,7 @@ def _split(trainer: Trainer) -> str:
 
 
 def _set_name(trainer: Trainer) -> str:
-    """Return the name of the set that serves the stage, or of the stage."""
+    """Return the named set of the stage, or the name of the stage."""
     split = _split(trainer)
     return getattr(getattr(trainer, 'datamodule', None), 'sets', {}).get(split, split)
 

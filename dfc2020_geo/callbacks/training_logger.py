@@ -1,4 +1,4 @@
-"""Following a training in its loggers: losses, scores and pictures."""
+"""Callback that logs losses, scores and images of a training to every logger."""
 
 import contextlib
 from collections.abc import Mapping
@@ -14,40 +14,41 @@ from torch.utils.hooks import RemovableHandle
 from .batch_images import BatchPainter, find_painter
 from .loggers import log_picture
 
-#: What is logged of a validation, by the name that the task has for it.
+#: Names under which the task's validation metrics are logged.
 _SCORES = {'val_loss': 'epoch_loss', 'val_AA': 'AA', 'val_mIoU_all': 'mIoU'}
 
 
 class TrainingLogger(Callback):
-    """Send the course of a training to every logger of the trainer.
+    """Log losses, validation scores and images of a training to every logger.
 
-    The names are those of the 2020 baseline; a step is an optimisation step, and the
-    number of steps taken so far is its number, as in the names of checkpoints.
+    The names are those of the 2020 baseline. A step is an optimisation step, counted
+    from 1 as in the names of checkpoints.
 
     * ``train/loss`` of each step, the mean over its batches if gradients accumulate.
-    * ``train/input``, ``train/prediction`` and ``train/ground_truth``: pictures of
-      patches side by side, as the network got them and in the colours of the classes
-      (black is ignored); the prediction is the one that the loss was computed from.
+    * ``train/input``, ``train/prediction`` and ``train/ground_truth``: images of
+      patches side by side, as they reach the network, and class maps in the palette of
+      the class scheme (black is ignored). The prediction is the argmax of the logits
+      that the loss was computed from.
     * ``SET/epoch_loss``, ``SET/AA`` and ``SET/mIoU`` after each validation, where SET is
-      the name of the set and mIoU the mean over all classes of the scheme.
+      the named set and mIoU the mean over all classes of the scheme (``mIoU_all``).
 
-    What task, data or a logger cannot give is left out: pictures need their bands and
-    scheme. Watching changes nothing: no random number is drawn and nothing computed
-    twice. Losses are read from the device together, every ``log_every_n_steps`` of the
-    trainer, so that no step waits for it. Of several processes the first one logs; the
-    losses are those of its own batches.
+    Images are left out if neither task nor datamodule names bands and class scheme,
+    or a logger takes none. Logging changes no bit of a training: it draws no random
+    number and computes nothing twice. Losses are copied from the device together,
+    every ``log_every_n_steps`` of the trainer, so no step waits for them. In
+    distributed training rank 0 logs, and the losses are those of its own batches.
     """
 
     def __init__(self, every_n_steps: int = 100, max_images: int = 4) -> None:
         """Initialize a new TrainingLogger instance.
 
         Args:
-            every_n_steps: Optimisation steps from one set of pictures to the next.
-            max_images: Number of patches in a picture, the first of the batch; no
-                pictures if 0.
+            every_n_steps: Optimisation steps between images.
+            max_images: Number of patches in an image, the first of the batch; no
+                images if 0.
 
         Raises:
-            ValueError: If one of them is too small.
+            ValueError: If *every_n_steps* is below 1 or *max_images* below 0.
         """
         if every_n_steps < 1 or max_images < 0:
             raise ValueError(
@@ -64,7 +65,7 @@ class TrainingLogger(Callback):
         self._prediction: Tensor | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, and find out what can be drawn."""
+        """Reset the buffers, and read bands and class scheme from task or datamodule."""
         self._step = trainer.global_step
         self._batch_losses, self._losses = [], {}
         self._painter = None
@@ -79,7 +80,7 @@ class TrainingLogger(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Listen for the prediction of a batch that is to be drawn."""
+        """Hook the network's output if images of this batch are due."""
         if self._painter and (trainer.global_step + 1) % self.every_n_steps == 0:
             self._hook = pl_module.register_forward_hook(self._keep_prediction)
 
@@ -91,8 +92,8 @@ class TrainingLogger(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Note the loss, and draw the last batch of a step that is due."""
-        prediction = self._stop_listening()
+        """Keep the loss, and log images of the last batch of a step if they are due."""
+        prediction = self._remove_hook()
         if not _is_logging(trainer):
             return
         loss = outputs.get('loss') if isinstance(outputs, Mapping) else None
@@ -138,19 +139,19 @@ class TrainingLogger(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Log the last losses, if they can still be read."""
-        self._stop_listening()
-        with contextlib.suppress(RuntimeError):  # a device that failed answers no more
+        self._remove_hook()
+        with contextlib.suppress(RuntimeError):  # the device itself may have failed
             self._send_losses(trainer)
 
     def _keep_prediction(self, module: Any, args: Any, output: Any) -> None:
-        # Where several processes train, the training step is an output of the module,
-        # too, and comes after the logits.
+        # In distributed training the module's forward also returns the loss of the
+        # training step, after the logits.
         prediction = self._painter.classify(output) if self._painter else None
         if prediction is not None:
             self._prediction = prediction
 
-    def _stop_listening(self) -> Tensor | None:
-        """Return the prediction that was heard."""
+    def _remove_hook(self) -> Tensor | None:
+        """Remove the hook; return the prediction that it kept."""
         if self._hook is not None:
             self._hook.remove()
         prediction, self._hook, self._prediction = self._prediction, None, None
