@@ -1,7 +1,8 @@
-"""Made-up data in the layouts of the real ones, for the demo, tests and benchmarks.
+"""Synthetic SEN12MS, DFC2020 and scenes, for the demo, tests and benchmarks.
 
-The truth at 10 m is a landscape of fields, forests, rivers and towns. Images and labels
-are what Sentinel-1, Sentinel-2 and MODIS would make of it.
+The truth at 10 m is a landscape of fields, forests, rivers and towns. Sentinel-1 and
+Sentinel-2 images and coarse MODIS labels are simulated from it. No figure computed on
+these data says anything about real data.
 """
 
 from .demo import DemoRoots, write_demo

@@ -1,4 +1,4 @@
-"""The data of the demo."""
+"""Synthetic data sets of the demo."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +9,12 @@ from .sen12ms import Labels, write_sen12ms
 
 @dataclass(frozen=True, slots=True)
 class DemoRoots:
-    """Folders of the demo's data.
+    """Roots of the demo's data sets.
 
     Attributes:
-        sen12ms: Patches with labels as MODIS gives them.
-        dfc2020: Patches with the truth at 10 m.
-        unlabeled: Patches to predict.
+        sen12ms: Patches with coarse labels (MODIS), in SEN12MS's layout.
+        dfc2020: Patches with labels at 10 m, in DFC2020's layout.
+        unlabeled: Patches without labels.
     """
 
     sen12ms: Path
@@ -25,15 +25,20 @@ class DemoRoots:
 def write_demo(
     root: Path | str, *, seed: int = 0, labels: Labels = 'modis'
 ) -> DemoRoots:
-    """Write the data of the demo, which a small network learns in a minute.
+    """Write the demo's data sets, small enough to train on within a minute.
 
     Args:
-        root: Folder in which a folder of each data set is made.
-        seed: Number of the data; equal numbers give equal files.
-        labels: What to learn from: labels as MODIS gives them, or the truth at 10 m.
+        root: Folder in which a folder for each data set is made.
+        seed: Seed; equal seeds give equal files.
+        labels: Labels of SEN12MS: ``'modis'`` (coarse, with errors) or ``'truth'``
+            (10 m, without).
 
     Returns:
-        The folders.
+        The roots.
+
+    Raises:
+        ValueError: If *labels* is unknown.
+        OSError: If *root* cannot be written to.
     """
     root = Path(root)
     return DemoRoots(

@@ -1,4 +1,4 @@
-"""Random fields and irregular grids: what the synthetic landscapes are drawn with."""
+"""Smooth random fields and parcel grids for synthetic landscapes."""
 
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ def random_field(
     Args:
         shape: Height and width in pixels.
         wavelength: Extent of its features in pixels.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         Array of shape *shape*, float32, mean 0 and standard deviation 1.
@@ -41,7 +41,7 @@ def random_field(
 
 @lru_cache(64)
 def _amplitude(height: int, width: int, wavelength: float) -> np.ndarray:
-    """Return how strong each frequency of a smooth field is, as in ``rfft2``."""
+    """Return the amplitude of each frequency of a smooth field, as in ``rfft2``."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     amplitude = (1 + (frequency * wavelength) ** 2) ** -1.75
     # ``irfft2`` takes half of these, and both of each pair of the others.
@@ -69,8 +69,15 @@ def _spline(size: int, step: float) -> tuple[np.ndarray, np.ndarray]:
     return start.astype(int), weights.astype(np.float32)[..., None]
 
 
-def share_below(field: np.ndarray) -> np.ndarray:
-    """Turn values of mean 0 and standard deviation 1 into about even ones in 0..1."""
+def to_uniform(field: np.ndarray) -> np.ndarray:
+    """Map normally distributed values to approximately uniform ones (logistic CDF).
+
+    Args:
+        field: Values of mean 0 and standard deviation 1, any shape.
+
+    Returns:
+        Values in (0, 1), of the same shape.
+    """
     return 1 / (1 + np.exp(-1.702 * field))
 
 
@@ -95,7 +102,14 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def slope(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the changes per pixel downwards and rightwards; 0 along an axis of 1."""
+    """Return the gradient per pixel; 0 along an axis of length 1.
+
+    Args:
+        field: Array of shape ``(H, W)``.
+
+    Returns:
+        Change downwards and change rightwards, each of shape ``(H, W)``.
+    """
     down, right = (
         np.gradient(field, axis=axis) if n > 1 else np.zeros_like(field)
         for axis, n in enumerate(field.shape)
@@ -106,7 +120,16 @@ def slope(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def rotated_grid(
     shape: tuple[int, int], angle: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the coordinates of pixels along two axes turned by *angle* radians."""
+    """Return pixel coordinates along two rotated axes.
+
+    Args:
+        shape: Height and width in pixels.
+        angle: Rotation in radians, one value or of shape ``(H, W)``.
+
+    Returns:
+        Coordinates along the first and the second axis, each of shape ``(H, W)``,
+        float32, in pixels.
+    """
     y, x = _axes(shape)
     angle = np.asarray(angle, dtype=np.float32)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -128,11 +151,11 @@ def draw_parcels(
 
     Args:
         shape: Height and width in pixels.
-        rng: Source of randomness.
+        rng: Random generator.
         scale: Size of the parcels; 1 is about 15 x 30 pixels.
 
     Returns:
-        Number of each pixel's parcel, counted from 0, of shape *shape*, int64.
+        Parcel number of each pixel, counted from 0, of shape *shape*, int64.
     """
     estate, num_estates = _draw_estates(shape, rng)
     angle = rng.uniform(0, np.pi, num_estates)
@@ -164,7 +187,14 @@ def _draw_estates(
 
 
 def edges(parcel: np.ndarray) -> np.ndarray:
-    """Mark the pixels whose right or lower neighbour is in another parcel."""
+    """Mark the pixels whose right or lower neighbour is in another parcel.
+
+    Args:
+        parcel: Parcel numbers of shape ``(H, W)``.
+
+    Returns:
+        Mask of shape ``(H, W)``, bool.
+    """
     mask = np.zeros(parcel.shape, dtype=bool)
     mask[:, :-1] |= parcel[:, :-1] != parcel[:, 1:]
     mask[:-1] |= parcel[:-1] != parcel[1:]
@@ -176,10 +206,10 @@ def mean_by_parcel(field: np.ndarray, parcel: np.ndarray) -> np.ndarray:
 
     Args:
         field: Array of shape ``(H, W)``.
-        parcel: Numbers from 0, of shape ``(H, W)``.
+        parcel: Parcel numbers from 0, of shape ``(H, W)``.
 
     Returns:
-        The mean of each parcel, by its number.
+        Mean of each parcel, of shape ``(parcels,)``, float64.
     """
     total = np.bincount(parcel.ravel(), weights=field.ravel())
     return total / np.bincount(parcel.ravel())

@@ -1,4 +1,4 @@
-"""Made-up patches in the layout of DFC2020, and without labels."""
+"""Synthetic patches in the layout of DFC2020, and unlabelled ones."""
 
 from pathlib import Path
 
@@ -19,20 +19,29 @@ def write_dfc2020(
     num_val: int = 8,
     num_test: int = 24,
 ) -> Path:
-    """Write patches in the layout of the contest's split archives, DFC2020.
+    """Write synthetic patches in the layout of DFC2020's split archives.
 
-    Their truth has neither savanna nor snow, and their georeferencing is stripped, as
-    in the contest.
+    As in the contest, the labels have neither Savanna nor Snow/Ice, and the files no
+    georeferencing. ``s1`` is float64 (dB), ``s2`` uint16 (reflectance x 10 000),
+    ``dfc`` int32, ``lc`` uint8.
 
     Args:
         root: Folder to write to.
-        seed: Number of the data set; equal numbers give equal files.
+        seed: Seed of the data set; equal seeds give equal files.
         size: Height and width of a patch in pixels.
         num_val: Patches of the validation phase.
         num_test: Patches of the test phase.
 
     Returns:
-        The folder.
+        The root.
+
+    Examples:
+        >>> import tempfile
+        >>> root = write_dfc2020(tempfile.mkdtemp(), size=16, num_val=1, num_test=0)
+        >>> sorted(path.name for path in root.glob('ROIs0000_validation/*/*.tif'))
+        ... # doctest: +NORMALIZE_WHITESPACE
+        ['ROIs0000_validation_dfc_0_p0.tif', 'ROIs0000_validation_lc_0_p0.tif',
+         'ROIs0000_validation_s1_0_p0.tif', 'ROIs0000_validation_s2_0_p0.tif']
     """
     root = Path(root)
     for number, (season, folder, count) in enumerate(
@@ -62,18 +71,18 @@ def write_unlabeled(
     num_patches: int = 4,
     truth_root: Path | str | None = None,
 ) -> Path:
-    """Write a directory of georeferenced TIFFs without labels, in two UTM zones.
+    """Write synthetic georeferenced patches without labels, in two UTM zones.
 
     Args:
         root: Folder to write to.
-        seed: Number of the data set; equal numbers give equal files.
+        seed: Seed of the data set; equal seeds give equal files.
         size: Height and width of a patch in pixels.
         num_patches: Number of patches.
-        truth_root: Folder to which the truth is written in DFC2020 codes; the truth
-            is not written if there is none.
+        truth_root: Folder for the labels at 10 m (DFC2020 codes, uint8); without one
+            they are not written.
 
     Returns:
-        The folder.
+        The root, with the folders ``s1`` and ``s2``.
     """
     root = Path(root)
     areas = [('north', 'coast', 0.8), ('south', 'lowland', 0.4)]
@@ -100,7 +109,7 @@ def write_unlabeled(
 def _draw_contest(
     size: int, count: int, rng: np.random.Generator
 ) -> list[SyntheticScene]:
-    """Draw patches of all kinds of country in turn, up to four of one scene."""
+    """Draw patches of all kinds of landscape in turn, up to four of one scene."""
     per_scene = min(4, -(-count // len(_KINDS)))
     patches: list[SyntheticScene] = []
     for order in range(-(-count // per_scene) if count else 0):

@@ -1,4 +1,4 @@
-"""Labels as MODIS would give them, and the truth, in IGBP codes."""
+"""Simulated MODIS land cover (IGBP, LCCS) at 500 m from labels at 10 m."""
 
 import numpy as np
 
@@ -31,7 +31,7 @@ _CLOSED_SHRUBS, _OPEN_SHRUBS = _igbp(SHRUBLAND)
 _CROPS, _MOSAIC = _igbp(CROPLAND)
 _FORESTS = _igbp(FOREST)
 
-#: What a cell of a class is taken for when it is taken for another, and how often it is.
+#: Label errors of each class: probability, and the IGBP codes that are confused with it.
 _CONFUSIONS: dict[int, tuple[float, tuple[int, ...]]] = {
     FOREST: (0.06, (_WOODY_SAVANNA, _MOSAIC)),
     SHRUBLAND: (0.15, (_igbp(GRASSLAND)[0], _SAVANNA, _igbp(BARREN)[0])),
@@ -43,8 +43,8 @@ _CONFUSIONS: dict[int, tuple[float, tuple[int, ...]]] = {
     WATER: (0.03, (_igbp(WETLAND)[0],)),
 }
 
-#: Share of the cells without data.
-_FILL_SHARE = 0.004
+#: Fraction of the cells without data.
+_FILL_FRACTION = 0.004
 
 #: MCD12Q1's other legends by IGBP code from 0: LCCS land cover, land use, hydrology.
 _LCCS = np.array(
@@ -58,7 +58,7 @@ _LCCS = np.array(
 
 
 def truth_as_igbp(codes: np.ndarray) -> np.ndarray:
-    """Write the truth in IGBP codes, the first one of each class.
+    """Convert DFC2020 codes to IGBP codes, the first one of each class.
 
     Args:
         codes: DFC2020 codes of shape ``(H, W)``.
@@ -80,7 +80,7 @@ def draw_modis_labels(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
     Args:
         codes: The truth, DFC2020 codes of shape ``(H, W)``.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         IGBP codes of shape ``(H, W)``, uint8.
@@ -90,30 +90,30 @@ def draw_modis_labels(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray
     cells = np.empty((y[-1] + 1, x[-1] + 1), dtype=np.uint8)
     for row, column in np.ndindex(cells.shape):
         inside = codes[np.ix_(y == row, x == column)]
-        shares = np.bincount(inside.ravel(), minlength=len(_CONFUSIONS) + 3)
-        cells[row, column] = _label_cell(shares / inside.size, forest, rng)
+        counts = np.bincount(inside.ravel(), minlength=len(_CONFUSIONS) + 3)
+        cells[row, column] = _label_cell(counts / inside.size, forest, rng)
     return cells[np.ix_(y, x)]
 
 
-def _label_cell(shares: np.ndarray, forest: int, rng: np.random.Generator) -> int:
-    """Label a cell by the share of each DFC2020 code in it."""
-    majority = int(np.argmax(shares))
+def _label_cell(fractions: np.ndarray, forest: int, rng: np.random.Generator) -> int:
+    """Return the IGBP code of a cell, from the fraction of each DFC2020 code in it."""
+    majority = int(np.argmax(fractions))
     wrong, others = _CONFUSIONS[majority]
     chance = rng.random()
-    if chance < _FILL_SHARE:
+    if chance < _FILL_FRACTION:
         return FILL
-    if chance < _FILL_SHARE + wrong:
+    if chance < _FILL_FRACTION + wrong:
         return int(rng.choice(others))
-    return _label_majority(majority, shares, forest)
+    return _label_majority(majority, fractions, forest)
 
 
-def _label_majority(majority: int, shares: np.ndarray, forest: int) -> int:
-    woody, open_land = shares[FOREST], shares[GRASSLAND] + shares[SHRUBLAND]
+def _label_majority(majority: int, fractions: np.ndarray, forest: int) -> int:
+    woody, open_land = fractions[FOREST], fractions[GRASSLAND] + fractions[SHRUBLAND]
     wild = woody + open_land
-    if shares[URBAN] > 0.4:
+    if fractions[URBAN] > 0.4:
         return _igbp(URBAN)[0]
     if majority == CROPLAND:
-        return _MOSAIC if shares[CROPLAND] < 0.6 and wild > 0.25 else _CROPS
+        return _MOSAIC if fractions[CROPLAND] < 0.6 and wild > 0.25 else _CROPS
     if majority in (FOREST, GRASSLAND, SHRUBLAND):
         if 0.3 < woody < 0.6:
             return _WOODY_SAVANNA
@@ -122,18 +122,19 @@ def _label_majority(majority: int, shares: np.ndarray, forest: int) -> int:
     if majority == FOREST:
         return forest
     if majority == SHRUBLAND:
-        return _CLOSED_SHRUBS if shares[SHRUBLAND] > 0.6 else _OPEN_SHRUBS
+        return _CLOSED_SHRUBS if fractions[SHRUBLAND] > 0.6 else _OPEN_SHRUBS
     return _igbp(majority)[0]
 
 
 def with_lccs(igbp: np.ndarray) -> np.ndarray:
-    """Add the three LCCS legends that SEN12MS holds as bands 2 to 4.
+    """Append the three LCCS layers, bands 2 to 4 of SEN12MS's label files.
 
     Args:
         igbp: IGBP codes of shape ``(H, W)``, uint8.
 
     Returns:
-        Array of shape ``(4, H, W)``, uint8.
+        Codes of shape ``(4, H, W)``, uint8: IGBP, LCCS land cover, LCCS land use, LCCS
+        surface hydrology.
     """
     known = np.where(igbp == FILL, 0, igbp)
     return np.concatenate([igbp[None], _LCCS[:, known]])

@@ -1,4 +1,4 @@
-"""The truth at 10 m: where forest, water, fields, towns and the rest lie."""
+"""Synthetic landscapes: land cover at 10 m, elevation, appearance of each pixel."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from .fields import (
     mean_by_parcel,
     random_field,
     rotated_grid,
-    share_below,
     slope,
+    to_uniform,
 )
 from .regions import (
     BARREN,
@@ -29,13 +29,13 @@ from .settlements import Settlements, draw_settlements
 
 @dataclass(frozen=True, slots=True)
 class Landscape:
-    """The truth and what its look depends on, each of shape ``(H, W)``.
+    """Land cover and the variables that its spectra depend on, all ``(H, W)``.
 
     Attributes:
         codes: DFC2020 codes, uint8.
-        variant: Which look of its class a pixel has, float32 from 0 to 1: what grows
-            on a field, how a place is built, how turbid the water is.
-        height: Height in metres, float32.
+        variant: Position of a pixel among the spectra of its class, float32 from 0 to
+            1: crop, building density, turbidity of water.
+        height: Elevation in metres, float32.
     """
 
     codes: np.ndarray
@@ -49,12 +49,12 @@ def draw_landscape(
     """Draw a landscape at 10 m.
 
     Args:
-        region: What kind of country it is.
+        region: Kind of landscape.
         shape: Height and width in pixels.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
-        The landscape, without savanna and snow, as the contest's truth.
+        The landscape, without Savanna and Snow/Ice, as in the contest's labels.
     """
     river = _distance_to_river(shape, rng) if region.river else None
     height = _draw_height(region, shape, river, rng)
@@ -70,7 +70,7 @@ def draw_landscape(
 
 
 def _distance_to_river(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Return about the distance in pixels to a winding line through the middle."""
+    """Return the approximate distance in pixels to a winding line."""
     across = rotated_grid(shape, rng.uniform(0, np.pi))[1]
     middle = across[tuple(int(n * rng.uniform(0.3, 0.7)) for n in shape)]
     bends = 30 * random_field(shape, 120, rng) + 3 * random_field(shape, 40, rng)
@@ -84,7 +84,7 @@ def _draw_height(
     river: np.ndarray | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return heights of mean 0 and standard deviation 1, lower along the river."""
+    """Return elevation of mean 0 and standard deviation 1, lower along the river."""
     height = random_field(shape, 220, rng) + 0.12 * random_field(shape, 40, rng)
     uphill = rotated_grid(shape, rng.uniform(0, 2 * np.pi))[0]
     height += region.tilt * 3 * (uphill - uphill.mean()) / max(shape)
@@ -100,8 +100,8 @@ def _draw_vegetation(
     woody = random_field(height.shape, 120, rng) + 0.35 * height
     woody += 0.22 * random_field(height.shape, 13, rng)
     woody += 0.1 * random_field(height.shape, 3, rng)
-    shares = np.array([region.forest, region.forest + region.shrubland]).clip(0, 1)
-    forest, shrubs = np.quantile(woody, 1 - shares)
+    fractions = np.array([region.forest, region.forest + region.shrubland]).clip(0, 1)
+    forest, shrubs = np.quantile(woody, 1 - fractions)
     codes = np.where(woody > shrubs, SHRUBLAND, GRASSLAND).astype(np.uint8)
     codes[woody > forest] = FOREST
     single = random_field(height.shape, 6, rng)
@@ -133,7 +133,7 @@ def _draw_fields(
 def _draw_variant(
     codes: np.ndarray, parcel: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw the look: one per parcel on fields, gradual elsewhere."""
+    """Draw the variant: one per parcel on fields, gradual elsewhere."""
     gradual = random_field(codes.shape, 45, rng) + 0.7 * random_field(
         codes.shape, 6, rng
     )
@@ -141,7 +141,7 @@ def _draw_variant(
         codes.shape, 12, rng
     )
     turbid = 0.25 + 0.2 * random_field(codes.shape, 120, rng)
-    variant = np.where(codes == CROPLAND, crop, share_below(gradual / 1.2))
+    variant = np.where(codes == CROPLAND, crop, to_uniform(gradual / 1.2))
     return np.where(codes == WATER, turbid, variant).astype(np.float32)
 
 
@@ -153,12 +153,12 @@ def _draw_wet_and_dry(
     dryness += 0.25 * random_field(codes.shape, 5, rng)
     codes[dryness > np.quantile(dryness, 1 - region.barren)] = BARREN
     shore = np.quantile(height, region.water)
-    share = region.wetland * (1 - region.water)
+    fraction = region.wetland * (1 - region.water)
     lowness = height + 0.45 * random_field(codes.shape, 45, rng)
     lowness += 0.12 * random_field(codes.shape, 6, rng)
     lowness[height < shore] = np.inf
     pools = random_field(codes.shape, 11, rng)
-    marsh = lowness < np.quantile(lowness, share)
+    marsh = lowness < np.quantile(lowness, fraction)
     codes[marsh] = np.where(pools > 1.4, WATER, WETLAND)[marsh]
     distance = (height - shore) / np.hypot(*slope(height)).clip(1e-3)
     beach = distance + 1.2 * random_field(codes.shape, 30, rng) < 2.2

@@ -1,4 +1,4 @@
-"""Kinds of country, and the codes of the classes found there."""
+"""Kinds of synthetic landscape: land cover fractions, rivers, towns, relief."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,22 @@ WATER = _CODES['Water']
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What kind of country a landscape shows.
+    """Parameters of a kind of landscape.
 
-    The shares are of the area, each of what the ones before left over.
+    Each fraction is of the area that the ones before it leave.
 
     Attributes:
-        water: Share of sea and lakes.
-        wetland: Share of marsh.
-        barren: Share of sand and rock.
-        farmland: Share of fields.
-        forest: Share of forest.
-        shrubland: Share of shrubland; grassland is the rest.
+        water: Fraction of sea and lakes.
+        wetland: Fraction of marsh.
+        barren: Fraction of sand and rock.
+        farmland: Fraction of fields.
+        forest: Fraction of forest.
+        shrubland: Fraction of shrubland; grassland is the rest.
         river: Half width of the river in pixels, 0 for none.
         towns: Towns and villages per 512 x 512 pixels.
         radius: Radius of the largest town in pixels.
-        relief: Standard deviation of the height in metres.
-        tilt: How much the land slopes to one side, as at a coast.
+        relief: Standard deviation of the elevation in metres.
+        tilt: Slope to one side, as at a coast, in standard deviations over the area.
     """
 
     water: float
@@ -49,7 +49,7 @@ class Region:
     tilt: float = 0
 
 
-#: The kinds of country, by name.
+#: Kinds of landscape, by name.
 REGIONS: dict[str, Region] = {
     'lowland': Region(0.03, 0.04, 0.0, 0.82, 0.45, 0.15, 4, 12, 34, 12),
     'coast': Region(0.42, 0.14, 0.02, 0.5, 0.4, 0.25, 0, 8, 40, 25, 1.6),

@@ -1,4 +1,4 @@
-"""Made-up scenes: whole rasters of images and of the truth."""
+"""Synthetic scenes: georeferenced rasters of Sentinel-1, Sentinel-2 and labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,18 +8,18 @@ import numpy as np
 from .regions import REGIONS
 from .scenes import draw_scene, write_georeferenced
 
-#: Third number of every seed, so that no scene is like another data set.
+#: Added to every seed, so that scenes differ from the other data sets.
 _STREAM = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SceneFiles:
-    """The rasters of a scene.
+    """Files of a synthetic scene.
 
     Attributes:
-        s2: Sentinel-2, 13 bands, uint16.
-        s1: Sentinel-1, VV and VH in dB, float32.
-        labels: The truth in DFC2020 codes, uint8.
+        s2: Sentinel-2, 13 bands, reflectance x 10 000, uint16.
+        s1: Sentinel-1, VV and VH, sigma nought in dB, float32.
+        labels: Labels at 10 m in DFC2020 codes, uint8.
     """
 
     s2: Path
@@ -36,22 +36,29 @@ def write_scene(
     region: str = 'lowland',
     north: bool = True,
 ) -> SceneFiles:
-    """Write a scene somewhere in a UTM zone, its corner not on a whole metre.
+    """Write a synthetic scene in a random UTM zone, its corner not on a whole metre.
 
     Args:
         root: Folder in which the folders ``s2``, ``s1`` and ``labels`` are made.
-        name: What the names of its files begin with.
-        seed: Number of the scene; equal numbers give equal files.
+        name: Stem of the file names.
+        seed: Seed of the scene; equal seeds give equal files.
         shape: Height and width in pixels of 10 m.
-        region: What kind of country it shows, one of
+        region: Kind of landscape, one of
             :data:`~dfc2020_geo.synthetic.regions.REGIONS`.
         north: Whether it lies north of the equator.
 
     Returns:
-        The files.
+        Paths of the files.
 
     Raises:
         ValueError: If *region* is unknown.
+
+    Examples:
+        >>> import tempfile, rasterio
+        >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
+        >>> with rasterio.open(files.s2) as raster:
+        ...     raster.count, raster.shape, raster.res
+        (13, (40, 60), (10.0, 10.0))
     """
     if region not in REGIONS:
         raise ValueError(f"Expected a region of {tuple(REGIONS)}, got '{region}'.")

@@ -1,4 +1,4 @@
-"""A scene: images, labels and place of a landscape, and the patches cut from it."""
+"""Synthetic scenes in memory: images, labels, georeferencing, and patches of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from .signals import draw_date, render_s1, render_s2
 
 
 class Stream(IntEnum):
-    """Second number of every seed, so that no two data sets are alike."""
+    """Added to every seed, so that no two data sets are alike."""
 
     SEN12MS = 0
     DFC2020 = 1
@@ -29,15 +29,14 @@ RES = 10
 
 @dataclass(frozen=True, slots=True)
 class SyntheticScene:
-    """An area on one date; a patch of it is a smaller scene.
+    """Images and labels of an area on one date; a patch of it is a smaller scene.
 
     Attributes:
         s1: Sigma nought in dB, VV and VH, of shape ``(2, H, W)``, float64.
-        s2: Reflectance x 1e4 of shape ``(13, H, W)``, uint16.
-        lc: Labels as MODIS gives them, IGBP and three LCCS legends, of shape
-            ``(4, H, W)``, uint8.
-        truth: DFC2020 codes of shape ``(1, H, W)``, uint8.
-        crs: UTM zone.
+        s2: Reflectance x 10 000 of shape ``(13, H, W)``, uint16.
+        lc: Coarse labels: IGBP and three LCCS layers, of shape ``(4, H, W)``, uint8.
+        truth: Labels at 10 m: DFC2020 codes of shape ``(1, H, W)``, uint8.
+        crs: EPSG code of a UTM zone, such as ``'EPSG:32632'``.
         origin: Easting and northing of the upper left corner in metres.
     """
 
@@ -49,7 +48,14 @@ class SyntheticScene:
     origin: tuple[float, float]
 
     def patches(self, size: int) -> Iterator['SyntheticScene']:
-        """Cut the scene into squares of *size* pixels, row by row."""
+        """Cut the scene into patches, row by row; incomplete ones are left out.
+
+        Args:
+            size: Height and width of a patch in pixels.
+
+        Yields:
+            The patches.
+        """
         rows, columns = (n // size for n in self.truth.shape[1:])
         for row, column in np.ndindex(rows, columns):
             window = (
@@ -72,13 +78,13 @@ def draw_scene(
     rng: np.random.Generator,
     north: bool = True,
 ) -> SyntheticScene:
-    """Draw a scene somewhere on Earth, its corner not on a whole metre.
+    """Draw a scene in a random UTM zone, its corner not on a whole metre.
 
     Args:
-        region: What kind of country it shows.
+        region: Kind of landscape.
         shape: Height and width in pixels of 10 m.
-        growth: How far plants have grown, from -1 to 1.
-        rng: Source of randomness.
+        growth: Growth of vegetation, from -1 (winter) to 1 (summer).
+        rng: Random generator.
         north: Whether it lies north of the equator.
 
     Returns:
@@ -108,11 +114,11 @@ def draw_patches(
     """Draw a scene and cut patches that lie side by side in it.
 
     Args:
-        region: What kind of country it shows.
+        region: Kind of landscape.
         size: Height and width of a patch in pixels.
         count: Number of patches.
-        growth: How far plants have grown, from -1 to 1.
-        rng: Source of randomness.
+        growth: Growth of vegetation, from -1 (winter) to 1 (summer).
+        rng: Random generator.
         north: Whether it lies north of the equator.
 
     Returns:
@@ -125,12 +131,12 @@ def draw_patches(
 
 
 def write_georeferenced(path: Path, image: np.ndarray, patch: SyntheticScene) -> None:
-    """Write an image of a patch where the patch lies; make its folder.
+    """Write an image as GeoTIFF with the CRS and geotransform of a patch.
 
     Args:
-        path: File to write.
+        path: File to write; its folder is made.
         image: Array of shape ``(bands, H, W)``.
-        patch: The patch that it shows.
+        patch: The patch that the image shows.
     """
     x, y = patch.origin
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Made-up patches in the layout of SEN12MS."""
+"""Synthetic patches in the layout of SEN12MS, with its holdout list."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from .labels import truth_as_igbp, with_lccs
 from .regions import REGIONS
 from .scenes import Stream, SyntheticScene, draw_patches, write_georeferenced
 
-#: The seasons of SEN12MS: growth of plants in the north, from -1 to 1, and two of the
-#: scenes: one for training, then one of the holdout.
+#: Seasons of SEN12MS: growth of vegetation in the north (-1 to 1), a training scene and
+#: a holdout scene.
 SEASONS: dict[str, tuple[float, int, int]] = {
     'ROIs1158_spring': (0.5, 15, 63),
     'ROIs1868_summer': (1, 146, 15),
@@ -19,7 +19,7 @@ SEASONS: dict[str, tuple[float, int, int]] = {
     'ROIs2017_winter': (-0.9, 146, 21),
 }
 
-#: Season, scene and patch of which SEN12MS has a damaged S1.
+#: Season, scene and patch of SEN12MS's damaged Sentinel-1 file.
 _BROKEN = ('ROIs1868_summer', 146, 202)
 
 Labels = Literal['modis', 'truth']
@@ -37,23 +37,24 @@ def write_sen12ms(
     patches_per_scene: int = 4,
     labels: Labels = 'modis',
 ) -> Path:
-    """Write patches in the layout of SEN12MS, and its list of holdout scenes.
+    """Write synthetic patches in the layout of SEN12MS, and its list of holdout scenes.
 
-    One scene of each season is in the holdout; scenes lie in different UTM zones,
-    every third south of the equator. As in SEN12MS a patch of summer is broken: its
-    S1 is all NaN. A corner of the first patch of each season has NaN in S1 as well.
+    One scene of each season is in the holdout. Scenes lie in different UTM zones, every
+    third south of the equator. As in SEN12MS, a summer patch is damaged: its Sentinel-1
+    is all NaN. A corner of the first patch of each season has NaN in Sentinel-1 as
+    well. ``s1`` is float32 (dB), ``s2`` uint16 (reflectance x 10 000), ``lc`` uint8.
 
     Args:
         root: Folder to write to.
-        seed: Number of the data set; equal numbers give equal files.
+        seed: Seed of the data set; equal seeds give equal files.
         size: Height and width of a patch in pixels.
         seasons: Which of :data:`SEASONS` to write.
         scenes_per_season: Scenes of a season, from 2 to 100.
         patches_per_scene: Patches of a scene, from 2 to 100.
-        labels: Labels as MODIS gives them, or the truth at 10 m in their place.
+        labels: ``'modis'`` (coarse, with errors) or ``'truth'`` (10 m, without).
 
     Returns:
-        The folder.
+        The root.
 
     Raises:
         ValueError: If a season or *labels* is unknown or a count out of its range.
@@ -96,7 +97,7 @@ def _draw_ids(
 def _draw_season(
     season: str, order: int, size: int, count: int, rng: np.random.Generator
 ) -> list[SyntheticScene]:
-    """Draw the patches of a scene, every third one south of the equator."""
+    """Draw the patches of a scene; every third scene is south of the equator."""
     north = order % 3 != 2
     growth = SEASONS[season][0] * (1 if north else -1)
     return draw_patches(_KINDS[order % len(_KINDS)], size, count, growth, rng, north)

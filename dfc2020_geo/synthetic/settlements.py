@@ -1,4 +1,4 @@
-"""Towns with blocks and streets, villages, and the roads between them."""
+"""Synthetic settlements: towns with blocks and streets, villages, roads."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ _STREET = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Settlements:
-    """Where there are buildings and roads.
+    """Masks of buildings and roads, each of shape ``(H, W)``.
 
     Attributes:
-        built: Blocks and streets of shape ``(H, W)``, bool.
-        parks: Green blocks inside towns of shape ``(H, W)``, bool.
-        roads: Roads between towns of shape ``(H, W)``, bool.
-        variant: How each pixel is built of shape ``(H, W)``, float32: 0 is a house in
-            its garden, 1 a roof or asphalt.
+        built: Blocks and streets, bool.
+        parks: Green blocks inside towns, bool.
+        roads: Roads between towns, bool.
+        variant: Building density, float32: 0 is a house in its garden, 1 a roof or
+            asphalt.
     """
 
     built: np.ndarray
@@ -31,13 +31,13 @@ class Settlements:
 def draw_settlements(
     suitability: np.ndarray, count: int, radius: float, rng: np.random.Generator
 ) -> Settlements:
-    """Place towns where it suits, the first the largest, and join them by roads.
+    """Place towns on suitable ground, the first the largest, and join them by roads.
 
     Args:
-        suitability: Where people would build, of shape ``(H, W)``, any scale.
+        suitability: Suitability for building, of shape ``(H, W)``, any scale.
         count: Number of towns and villages.
         radius: Radius of the first in pixels.
-        rng: Source of randomness.
+        rng: Random generator.
 
     Returns:
         The settlements.

@@ -1,4 +1,4 @@
-"""Sentinel-2 and Sentinel-1 images of a landscape on one date."""
+"""Simulated Sentinel-2 reflectance and Sentinel-1 backscatter of a landscape."""
 
 from dataclasses import dataclass
 
@@ -14,17 +14,17 @@ from .spectra import BACKSCATTER, REFLECTANCE
 #: Steps into which the variant of a class is divided.
 _VARIANTS = 33
 
-#: Bands that haze brightens, in file order, as shares of its strength in the blue.
+#: Effect of haze on each band, in file order, relative to the blue band.
 _HAZE = np.array(
     [1.1, 1, 0.85, 0.75, 0.6, 0.45, 0.4, 0.35, 0.3, 0.2, 0, 0.12, 0.08], np.float32
 )
 
-#: Bands that plants darken (-1) and brighten (1), in file order.
+#: Effect of vegetation on each band, in file order: darker (-1) to brighter (1).
 _GREEN = np.array(
     [-0.3, -0.4, -0.4, -1, -0.5, 0.7, 1, 1, 1, 0.8, 0, -0.2, -0.6], np.float32
 )
 
-#: How far a class varies from pixel to pixel, by DFC code, as a share of the most.
+#: Variation from pixel to pixel by DFC2020 code, relative to a typical class.
 _ROUGHNESS = np.ones(len(DFC2020_CLASSES) + 1, dtype=np.float32)
 _ROUGHNESS[[WATER, CROPLAND, URBAN]] = (0.4, 0.7, 1.4)
 
@@ -34,14 +34,14 @@ _LOOKS = 4.4
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """What is the same over a scene on one date.
+    """Conditions of one acquisition date, the same over a scene.
 
     Attributes:
-        growth: How far plants have grown, from -1 in winter to 1 in summer.
-        haze: Added to the blue reflectance x 1e4.
+        growth: Growth of vegetation, from -1 (winter) to 1 (summer).
+        haze: Added to the blue reflectance x 10 000.
         gains: Factor of each class and Sentinel-2 band, ``(codes, 13)``.
         offsets: Added to each class's sigma nought in dB, ``(codes, 2)``.
-        sun: Where the light comes from, radians.
+        sun: Direction of the illumination in radians.
     """
 
     growth: float
@@ -52,11 +52,11 @@ class Date:
 
 
 def draw_date(growth: float, rng: np.random.Generator) -> Date:
-    """Draw a date: haze on one in six, 10 to 30 % change of each class.
+    """Draw the conditions of a date: haze on one in six, 10 to 30 % change per class.
 
     Args:
-        growth: How far plants have grown, from -1 in winter to 1 in summer.
-        rng: Source of randomness.
+        growth: Growth of vegetation, from -1 (winter) to 1 (summer).
+        rng: Random generator.
 
     Returns:
         The date.
@@ -74,21 +74,21 @@ def draw_date(growth: float, rng: np.random.Generator) -> Date:
 
 
 def render_s2(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.ndarray:
-    """Image a landscape with Sentinel-2.
+    """Simulate a Sentinel-2 image.
 
     Bands of 20 m and 60 m are averaged to their pixels and repeated, as Earth Engine
     resamples by default.
 
     Args:
-        landscape: The truth.
-        date: State of plants and air.
-        rng: Source of randomness.
+        landscape: The landscape.
+        date: Conditions of vegetation and atmosphere.
+        rng: Random generator.
 
     Returns:
-        Reflectance x 1e4 of shape ``(13, H, W)``, uint16.
+        Reflectance x 10 000 of shape ``(13, H, W)``, uint16.
     """
     table = _reflectance_table(date) * date.gains[:, None]
-    index = _look_index(landscape.codes, _with_season(landscape, date))
+    index = _spectrum_index(landscape.codes, _with_season(landscape, date))
     shape = landscape.codes.shape
     green = 0.08 * random_field(shape, 30, rng) + 0.07 * random_field(shape, 3, rng)
     bright = 0.06 * random_field(shape, 25, rng) + 0.07 * random_field(shape, 3, rng)
@@ -107,19 +107,19 @@ def render_s2(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.
 
 
 def render_s1(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.ndarray:
-    """Image a landscape with Sentinel-1.
+    """Simulate a Sentinel-1 image with speckle.
 
     Args:
-        landscape: The truth.
-        date: State of the ground and the water.
-        rng: Source of randomness.
+        landscape: The landscape.
+        date: Conditions of ground and water.
+        rng: Random generator.
 
     Returns:
         Sigma nought in dB, VV and VH, of shape ``(2, H, W)``, float64.
     """
     table = _interpolated(BACKSCATTER) + date.offsets[:, None].astype(np.float32)
-    index = _look_index(landscape.codes, landscape.variant)
-    image = np.stack([looks.ravel()[index] for looks in np.moveaxis(table, -1, 0)])
+    index = _spectrum_index(landscape.codes, landscape.variant)
+    image = np.stack([spectra.ravel()[index] for spectra in np.moveaxis(table, -1, 0)])
     shape = landscape.codes.shape
     rough = random_field(shape, 35, rng) + 0.7 * random_field(shape, 4, rng)
     rough *= 0.8 * _ROUGHNESS[landscape.codes]
@@ -131,11 +131,11 @@ def render_s1(landscape: Landscape, date: Date, rng: np.random.Generator) -> np.
     return (10 * np.log10(np.maximum(power, 1e-5))).astype(np.float64)
 
 
-def _interpolated(looks: dict[int, np.ndarray]) -> np.ndarray:
-    """Interpolate looks to a table of shape ``(codes, variants, bands)``."""
-    num_bands = next(iter(looks.values())).shape[1]
+def _interpolated(spectra: dict[int, np.ndarray]) -> np.ndarray:
+    """Interpolate spectra to a table of shape ``(codes, variants, bands)``."""
+    num_bands = next(iter(spectra.values())).shape[1]
     table = np.zeros((len(DFC2020_CLASSES) + 1, _VARIANTS, num_bands), dtype=np.float32)
-    for code, rows in looks.items():
+    for code, rows in spectra.items():
         position = np.linspace(0, len(rows) - 1, _VARIANTS)
         for band in range(num_bands):
             table[code, :, band] = np.interp(
@@ -145,11 +145,11 @@ def _interpolated(looks: dict[int, np.ndarray]) -> np.ndarray:
 
 
 def _reflectance_table(date: Date) -> np.ndarray:
-    """Return the looks on a date: leaves fall and grass withers as growth ends."""
+    """Return the spectra on a date: leaves fall and grass withers as growth ends."""
     table = _interpolated(REFLECTANCE)
     loss = 0.09 * (1 - date.growth)
-    for code, share in ((FOREST, 1.2), (SHRUBLAND, 0.8), (GRASSLAND, 1)):
-        table[code] *= np.exp(-share * loss * _GREEN)
+    for code, factor in ((FOREST, 1.2), (SHRUBLAND, 0.8), (GRASSLAND, 1)):
+        table[code] *= np.exp(-factor * loss * _GREEN)
     return table
 
 
@@ -159,21 +159,21 @@ def _with_season(landscape: Landscape, date: Date) -> np.ndarray:
     return np.where(landscape.codes == CROPLAND, later, landscape.variant)
 
 
-def _look_index(codes: np.ndarray, variant: np.ndarray) -> np.ndarray:
-    """Return where the look of each pixel stands in a table of codes and variants."""
+def _spectrum_index(codes: np.ndarray, variant: np.ndarray) -> np.ndarray:
+    """Return the index of each pixel in a flattened table of codes and variants."""
     step = np.round(variant * (_VARIANTS - 1)).astype(np.int64)
     return codes.astype(np.int64) * _VARIANTS + step
 
 
 def _facing(landscape: Landscape, direction: float) -> np.ndarray:
-    """Return how far the ground, 10 m a pixel, faces a direction: its slope there."""
+    """Return the slope of the ground, 10 m a pixel, towards a direction."""
     down, right = slope(landscape.height)
     facing = (down * np.sin(direction) + right * np.cos(direction)) / 10
     return np.clip(facing, -0.6, 0.6).astype(np.float32)
 
 
 def _sample(band: np.ndarray, factor: int, rng: np.random.Generator) -> np.ndarray:
-    """Average to pixels *factor* times as large, with noise, in an array of 10 m."""
+    """Average to pixels *factor* times as large, add noise, repeat to 10 m."""
     height, width = band.shape
     band = _coarsen(blur(band, 0.55), factor)
     band = band * (1 + 0.012 * rng.standard_normal(band.shape, dtype=np.float32))

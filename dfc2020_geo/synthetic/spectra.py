@@ -1,9 +1,9 @@
-"""What each class looks like to Sentinel-2 and Sentinel-1.
+"""Spectra and backscatter of each class: Sentinel-2 reflectance, Sentinel-1 sigma0.
 
 The rows of :data:`MEASURED` are means over pixels of real Sentinel-2 L1C images
 (Slovenia, three clear dates; water and dry mixed land in Spain, a flood scene). The
-looks in :data:`REFLECTANCE` are these or, where none was measured for a class, are
-derived from them in the way that stands beside each.
+spectra in :data:`REFLECTANCE` are these or, for classes that were not measured, derived
+from them as the comment beside each says.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from .regions import (
     WETLAND,
 )
 
-#: Measured reflectance x 1e4 of bands B01 to B12 in file order.
+#: Measured reflectance x 10 000 of bands B01 to B12 in file order.
 MEASURED: dict[str, np.ndarray] = {
     name: np.array(row.split(), dtype=np.float32)
     for name, row in {
@@ -36,8 +36,8 @@ MEASURED: dict[str, np.ndarray] = {
 }
 
 
-def _mix(share: float, first: str, second: str) -> np.ndarray:
-    return share * MEASURED[first] + (1 - share) * MEASURED[second]
+def _mix(fraction: float, first: str, second: str) -> np.ndarray:
+    return fraction * MEASURED[first] + (1 - fraction) * MEASURED[second]
 
 
 def _tint(
@@ -48,15 +48,15 @@ def _tint(
     return MEASURED[name] * np.array(factors, dtype=np.float32)
 
 
-#: Reflectance x 1e4 of each class at evenly spaced variants from 0 to 1, by DFC code;
-#: each of shape (variants, 13).
+#: Reflectance x 10 000 of each class at evenly spaced variants from 0 to 1, by DFC2020
+#: code; each of shape (variants, 13).
 REFLECTANCE: dict[int, np.ndarray] = {
     FOREST: np.stack([MEASURED['forest, June'], MEASURED['forest, August']]),
     # To the dry side shrubs stand on open ground.
     SHRUBLAND: np.stack([MEASURED['shrubland'], _mix(0.75, 'shrubland', 'dry land')]),
     # To the dry side the grass has withered.
     GRASSLAND: np.stack([MEASURED['grassland'], _mix(0.82, 'grassland', 'dry land')]),
-    # Reeds over water, by share of the water that shows.
+    # Reeds over water, by fraction of visible water.
     WETLAND: np.stack(
         [_mix(0.7, 'shrubland', 'clear water'), _mix(0.35, 'grassland', 'clear water')]
     ),
@@ -95,7 +95,7 @@ REFLECTANCE: dict[int, np.ndarray] = {
 }
 
 #: Sigma nought in dB of each class as ((VV, VH) at variant 0, (VV, VH) at variant 1),
-#: by DFC code: land about -9 and -17, water -17 and -25.5 as measured; how the classes
+#: by DFC2020 code: land about -9 and -17, water -17 and -25.5 as measured; how the classes
 #: of the land lie around their mean is derived (volume scattering of forests raises
 #: VH, walls raise VV, smooth ground lowers both).
 BACKSCATTER: dict[int, np.ndarray] = {
