@@ -1,4 +1,4 @@
-"""Datasets of patches and of scenes, for training, scoring and prediction."""
+"""torchgeo datasets: SEN12MS, DFC2020, unlabelled patches, Sentinel scenes, labels."""
 
 from .dfc2020 import DFC2020Patches
 from .indexing.files import PatchFiles

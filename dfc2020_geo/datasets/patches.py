@@ -1,4 +1,4 @@
-"""What the datasets of patches share: reading, selecting, naming."""
+"""Base class of the patch datasets: samples in file units, selection, class map names."""
 
 import copy
 from abc import abstractmethod
@@ -41,23 +41,26 @@ class PatchesNotFoundError(DatasetNotFoundError):
 
 
 class PatchDataset(DrawsSamples, NonGeoDataset):
-    """Patches of Sentinel-1 and Sentinel-2, with or without labels.
+    """Base class of datasets of Sentinel-1 and Sentinel-2 patches.
 
-    A sample has an 'image' of shape ``(C, H, W)``, float32 in the units of the files
-    (reflectance x 10 000; sigma nought in dB), its channels in the order of
-    :data:`~dfc2020_geo.bands.BANDS`; and, where there are labels, a 'mask' of shape
+    A sample has an 'image' of shape ``(C, H, W)``, float32 in file units (reflectance
+    x 10 000; sigma nought in dB), channels in the order of
+    :data:`~dfc2020_geo.bands.BANDS`; and, if the dataset is labelled, a 'mask' of shape
     ``(H, W)``, int64 class indices, :data:`~dfc2020_geo.classes.IGNORE_INDEX` where
     there is no class.
 
+    To add a dataset, derive from this class: name its splits, legend and files (see
+    CONTRIBUTING.md).
+
     Attributes:
-        splits: Names of the parts of the data.
-        root: Folder of the data.
-        split: The part that this is.
-        bands: The bands of 'image', in channel order.
-        scheme: The classes of 'mask'.
-        transforms: What a sample goes through last.
-        files: The files of each patch.
-        note: What scores on this split must say, if anything.
+        splits: Names of the splits.
+        root: Root of the dataset.
+        split: Name of the split.
+        bands: Bands of 'image', in channel order.
+        scheme: Class scheme of 'mask'.
+        transforms: Transforms of samples.
+        files: Files of each patch.
+        note: Caveat about scores on this split, or an empty string.
     """
 
     splits: ClassVar[tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""Previews of images and class maps, and how datasets plot their samples."""
+"""Plots of samples: RGB previews, class maps in their palette, one legend."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -31,20 +31,20 @@ _GAP_INCHES = 0.1
 
 
 def render_image(image: np.ndarray | Tensor, bands: Sequence[Band]) -> np.ndarray:
-    """Render the bands that people can see, or else Sentinel-1 in false colour.
+    """Render a true-colour composite, or else Sentinel-1 in false colour.
 
-    In true colour each band loses its 2nd percentile, which is haze (the atmosphere
+    In true colour the 2nd percentile of each band is subtracted (haze: the atmosphere
     adds most to blue); then all three are stretched by the widest range up to a 98th
     percentile, which keeps the hues. False colour has the fixed :data:`S1_RANGES`, so
-    that pictures can be compared. Pixels that are not finite become black.
+    that previews can be compared. Pixels that are not finite become black.
 
     Args:
-        image: Image of shape ``(C, H, W)`` in the units of the files (reflectance x
-            10 000, sigma0 in dB).
-        bands: The channels of *image*, in order.
+        image: Image of shape ``(C, H, W)`` in file units (reflectance x 10 000, sigma0
+            in dB).
+        bands: Bands of the channels, in order.
 
     Returns:
-        Picture of shape ``(H, W, 3)``, uint8.
+        RGB image of shape ``(H, W, 3)``, uint8.
 
     Raises:
         ValueError: If there is not one band per channel.
@@ -63,15 +63,15 @@ def render_image(image: np.ndarray | Tensor, bands: Sequence[Band]) -> np.ndarra
 
 
 def render_class_map(indices: np.ndarray, scheme: ClassScheme) -> np.ndarray:
-    """Render class indices in the colours of their classes.
+    """Render class indices in the palette of their class scheme.
 
     Args:
-        indices: Class indices of shape ``(H, W)``, any integer type.
-        scheme: The scheme of *indices*.
+        indices: Class indices of shape ``(H, W)``, any integer dtype.
+        scheme: Class scheme of *indices*.
 
     Returns:
-        Picture of shape ``(H, W, 3)``, uint8; :data:`NODATA_COLOR` where the index is
-        the ignored one.
+        RGB image of shape ``(H, W, 3)``, uint8; :data:`NODATA_COLOR` where the index is
+        :data:`~dfc2020_geo.classes.IGNORE_INDEX`.
 
     Raises:
         ValueError: If an index is not in the scheme.
@@ -87,20 +87,20 @@ def plot_patch(
     suptitle: str | None = None,
     image_title: str = 'Image',
 ) -> Figure:
-    """Draw a picture and class maps side by side, with one legend for all.
+    """Plot an image and class maps side by side, with one legend.
 
-    The figure belongs to no pyplot state, so it is freed when nobody holds it.
+    The figure is not registered with pyplot, so nothing has to close it.
 
     Args:
-        rgb: Picture of shape ``(H, W, 3)``, or None if there is none to show.
+        rgb: RGB image of shape ``(H, W, 3)``, uint8, or None.
         class_maps: Class indices of shape ``(H, W)`` by title, such as ``'Mask'``.
-        scheme: The scheme of the class maps.
-        show_titles: Whether each panel has its title.
-        suptitle: Title of the whole figure.
+        scheme: Class scheme of the class maps.
+        show_titles: Whether each panel has a title.
+        suptitle: Title of the figure.
         image_title: Title of *rgb*.
 
     Returns:
-        The figure; its legend lists the classes that occur in any of the maps.
+        The figure; its legend lists the classes that occur in any of the class maps.
 
     Raises:
         ValueError: If there is nothing to draw or an index is not in the scheme.
@@ -133,7 +133,12 @@ def plot_patch(
 
 
 class DrawsSamples:
-    """A dataset that draws its samples, whether it holds images, labels or both."""
+    """Mixin of datasets that plot their samples: images, labels or both.
+
+    Attributes:
+        bands: Bands of 'image' in channel order, or their names.
+        scheme: Class scheme of 'mask' and 'prediction'.
+    """
 
     bands: Any  # bands of 'image', or their names
     scheme: ClassScheme = get_scheme('dfc2020')
@@ -144,17 +149,17 @@ class DrawsSamples:
         """Plot a sample, its mask and its prediction with one colour scale and legend.
 
         Args:
-            sample: A sample as this dataset returns it, perhaps with a 'prediction' of
-                shape ``(H, W)`` in class indices.
-            show_titles: Whether each panel has its title.
-            suptitle: Title of the whole figure.
+            sample: A sample of this dataset, optionally with a 'prediction' of shape
+                ``(H, W)``, class indices.
+            show_titles: Whether each panel has a title.
+            suptitle: Title of the figure.
 
         Returns:
-            The figure; without red, green and blue the image is Sentinel-1 in false
-            colour.
+            The figure. Without red, green and blue bands the image is a false-colour
+            composite of Sentinel-1.
 
         Raises:
-            RGBBandsMissingError: If *bands* has neither.
+            RGBBandsMissingError: If *bands* has neither B04, B03 and B02 nor VV and VH.
         """
         picture = None
         if 'image' in sample:

@@ -1,4 +1,4 @@
-"""Patches of SEN12MS."""
+"""SEN12MS: paired Sentinel-1 and Sentinel-2 patches with MODIS land cover."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,51 @@ SEN12MSSplit = Literal['train', 'holdout', 'geo_train', 'geo_val']
 
 
 class SEN12MSPatches(PatchDataset):
-    """SEN12MS patches with IGBP labels, split by the official holdout scenes.
+    """SEN12MS dataset, with the official holdout scenes.
 
-    ``SEN12MS_holdOutScenes.txt`` in *root* says which scenes are held out; where it is
-    absent, torchgeo's ``train_list.txt`` and ``test_list.txt`` do. Both are found at
-    https://github.com/schmitt-muc/SEN12MS/tree/master/splits. ``geo_train`` and
-    ``geo_val`` are nine tenths and a tenth of the scenes of ``train``. Seasons may be
-    missing; the patch whose Sentinel-1 image is known to be damaged is skipped.
+    `SEN12MS <https://doi.org/10.14459/2019mp1474000>`__ has 180,662 co-registered
+    patches of Sentinel-1, Sentinel-2 and MODIS land cover, from 252 scenes on all
+    inhabited continents and in all four seasons.
+
+    Dataset features:
+
+    * patches of 256 x 256 pixels at 10 m, georeferenced in UTM (about 510 GB)
+    * ``s1``: VV and VH, sigma nought in dB, float32
+    * ``s2``: 13 bands of Level-1C, top-of-atmosphere reflectance x 10 000, uint16
+    * ``lc``: four layers of MODIS MCD12Q1 at 500 m, repeated to 10 m, uint8: IGBP, and
+      the LCCS land cover, land use and surface hydrology; this dataset reads IGBP
+
+    Dataset classes: the 17 of IGBP, mapped to the 10 of DFC2020 (see
+    :mod:`dfc2020_geo.classes`); codes 0 and 255 are ignored.
+
+    Dataset splits:
+
+    * ``train``: 162,555 patches of 226 scenes (one damaged Sentinel-1 file, patch 202
+      of summer scene 146, is skipped)
+    * ``holdout``: 18,106 patches of the 26 official holdout scenes
+    * ``geo_train`` and ``geo_val``: nine tenths and a tenth of the scenes of ``train``
+
+    Dataset format: GeoTIFFs as the archives unpack, or a pack of them. Seasons may be
+    missing. ``SEN12MS_holdOutScenes.txt`` in *root* lists the holdout scenes; without
+    it, torchgeo's ``train_list.txt`` and ``test_list.txt`` do. Both are in
+    https://github.com/schmitt-muc/SEN12MS/tree/master/splits.
+
+    Dataset licence: CC BY 4.0 (torchgeo's list of datasets).
 
     If you use this dataset in your research, please cite:
 
     * https://doi.org/10.5194/isprs-annals-IV-2-W7-153-2019
+
+    Examples:
+        >>> import tempfile
+        >>> from dfc2020_geo.synthetic import write_sen12ms
+        >>> root = write_sen12ms(tempfile.mkdtemp(), size=32, patches_per_scene=2)
+        >>> dataset = SEN12MSPatches(root, split='holdout', bands=['s2-10m', 's1'])
+        >>> sample = dataset[0]
+        >>> sample['image'].shape, sample['image'].dtype
+        (torch.Size([6, 32, 32]), torch.float32)
+        >>> sample['mask'].shape, sample['mask'].dtype
+        (torch.Size([32, 32]), torch.int64)
     """
 
     splits = get_args(SEN12MSSplit)
@@ -43,15 +77,17 @@ class SEN12MSPatches(PatchDataset):
         """Initialize a new SEN12MSPatches instance.
 
         Args:
-            root: Folder of the seasons and of the list, or the folder above it.
+            root: Folder of the seasons and of the holdout list, the folder above it, or
+                a pack: a folder or a URL.
             split: One of *splits*.
             bands: Names of bands and band sets to read, in any order.
-            scheme: Name of the class scheme.
-            transforms: A function that takes a sample and returns a changed version.
+            scheme: Name of the class scheme, one of
+                :data:`~dfc2020_geo.classes.SCHEMES`.
+            transforms: Callable that takes a sample and returns a transformed version.
 
         Raises:
             DatasetNotFoundError: If *root* lacks patches, files of patches or a list.
-            RuntimeError: If the list is not understood, or a file is there twice.
+            RuntimeError: If the list cannot be parsed, or a file exists twice.
             ValueError: If *split*, *bands* or *scheme* is unknown.
         """
         super().__init__(root, split, bands, scheme, transforms)

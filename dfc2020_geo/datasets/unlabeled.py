@@ -1,4 +1,4 @@
-"""Patches without labels."""
+"""Unlabelled patches of Sentinel-1 and Sentinel-2, for prediction."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +10,28 @@ from .patches import PatchDataset, Transform
 
 
 class UnlabeledPatches(PatchDataset):
-    """Images in folders ``s1`` and ``s2``, whose class maps are to be predicted.
+    """Unlabelled patches of your own, in the folders ``s1`` and ``s2``.
 
-    Files of the two sensors belong together if they have the same name, but for
-    ``_s1_`` in place of ``_s2_``. Only the folders of the sensors that *bands* need
-    must exist. Samples have no 'mask'.
+    Dataset features:
+
+    * any size, any number of files; patches of one batch must have one size
+    * ``s1``: VV and VH, sigma nought in dB
+    * ``s2``: 13 bands in file order, Level-1C reflectance x 10 000
+    * CRS and transform, where a file has them, are those of its class map
+
+    Files of the two sensors are paired by name: equal names, or ``_s1_`` in place of
+    ``_s2_``. Only the folders of the sensors that *bands* need must exist. Samples have
+    no 'mask'.
+
+    Examples:
+        >>> import tempfile
+        >>> from dfc2020_geo.synthetic import write_unlabeled
+        >>> root = write_unlabeled(tempfile.mkdtemp(), size=32, num_patches=1)
+        >>> dataset = UnlabeledPatches(root, bands=['s2'])
+        >>> {key: value.shape for key, value in dataset[0].items()}
+        {'image': torch.Size([13, 32, 32])}
+        >>> dataset.prediction_id(0)  # stem of the class map's file
+        'north_pred_001'
     """
 
     splits = ('unlabeled',)
@@ -31,14 +48,16 @@ class UnlabeledPatches(PatchDataset):
         """Initialize a new UnlabeledPatches instance.
 
         Args:
-            root: Folder that holds ``s1``, ``s2`` or both.
+            root: Folder that holds ``s1``, ``s2`` or both, or a pack: a folder or a
+                URL.
             bands: Names of bands and band sets to read, in any order.
             scheme: Name of the class scheme, for plots.
-            transforms: A function that takes a sample and returns a changed version.
+            transforms: Callable that takes a sample and returns a transformed version.
 
         Raises:
-            DatasetNotFoundError: If *root* lacks a folder or an image its twin.
-            RuntimeError: If two files have the same name but for the extension.
+            DatasetNotFoundError: If *root* lacks a folder, or an image its file of the
+                other sensor.
+            RuntimeError: If two files differ in their extension only.
             ValueError: If *bands* or *scheme* is unknown.
         """
         super().__init__(root, 'unlabeled', bands, scheme, transforms)
