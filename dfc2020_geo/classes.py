@@ -1,4 +1,4 @@
-"""Land cover classes: codes in files, indices in models, names and colours.
+"""Land cover classes, legends and class schemes: codes, indices, names, colours.
 
 DFC2020 codes and the table from IGBP follow the IEEE GRSS Data Fusion Contest 2020
 (https://doi.org/10.21227/rha7-m332); colours are those of the MODIS IGBP legend.
@@ -22,8 +22,8 @@ class LandCover:
     """One land cover class of a legend.
 
     Attributes:
-        code: The class's number in files, 0 to 255.
-        name: The class's name for people.
+        code: Number of the class in files, 0 to 255.
+        name: Name of the class, for people.
         color: Red, green and blue, 0 to 255.
     """
 
@@ -85,7 +85,7 @@ _IGBP_FILL = 255
 
 @dataclass(frozen=True, slots=True)
 class ClassScheme:
-    """The ordered classes that a model tells apart.
+    """Class scheme: the ordered classes of a model's output.
 
     Codes of classes outside the scheme are encoded as :data:`IGNORE_INDEX`.
 
@@ -115,10 +115,10 @@ class ClassScheme:
     def encode[Codes: Any](
         self, codes: Codes, legend: str, out: np.ndarray | None = None
     ) -> Codes:
-        """Turn the codes of a file into class indices.
+        """Convert the codes of a file to class indices.
 
         Args:
-            codes: Array or tensor of any integer type and any shape.
+            codes: Array or tensor of any integer dtype and any shape.
             legend: Name of the legend of *codes*: the scheme's own, or ``'igbp'`` for
                 a scheme of the contest's classes. Without data are 0 and 255 of
                 ``'igbp'`` and the own legend's nodata code.
@@ -131,14 +131,21 @@ class ClassScheme:
         Raises:
             ValueError: If there is no such legend, a code is not in it, or codes are
                 not integers.
+
+        Examples:
+            >>> scheme = get_scheme('dfc2020-no-savanna')
+            >>> scheme.encode(np.array([1, 3, 4, 0], np.uint8), 'dfc2020')
+            array([  0, 255,   2, 255], dtype=uint8)
+            >>> scheme.encode(np.array([1, 5, 17], np.uint8), 'igbp')
+            array([0, 0, 8], dtype=uint8)
         """
         return _look_up(_encoding(self, legend), codes, f'{legend} codes', out)
 
     def decode[Indices: Any](self, indices: Indices) -> Indices:
-        """Turn class indices into the codes of a class map.
+        """Convert class indices to the codes of a class map.
 
         Args:
-            indices: Array or tensor of any integer type and any shape.
+            indices: Array or tensor of any integer dtype and any shape.
 
         Returns:
             Codes of the scheme's legend, of the same shape and kind, uint8; its
@@ -146,6 +153,11 @@ class ClassScheme:
 
         Raises:
             ValueError: If an index is not in the scheme, or is not an integer.
+
+        Examples:
+            >>> scheme = get_scheme('dfc2020-no-savanna')
+            >>> scheme.decode(np.array([0, 2, 255], np.uint8))
+            array([1, 4, 0], dtype=uint8)
         """
         codes = _look_up(_decoding(self), indices, f'indices of {self.name}')
         return codes if isinstance(codes, np.ndarray) else codes.byte()
@@ -250,6 +262,11 @@ def get_scheme(name: str) -> ClassScheme:
 
     Raises:
         ValueError: If there is no such scheme.
+
+    Examples:
+        >>> scheme = get_scheme('dfc2020-contest')
+        >>> len(scheme), scheme.labels[:3]
+        (8, ['Forest', 'Shrubland', 'Grassland'])
     """
     if name not in SCHEMES:
         raise ValueError(f"Expected a class scheme of {tuple(SCHEMES)}, got '{name}'.")
