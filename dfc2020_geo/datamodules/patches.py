@@ -154,14 +154,12 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
 
     def _build(self, split: str, name: str) -> PatchDataset:
         chosen = SETS[name]
-        flag, root = f'{chosen.data}_root', self.roots[chosen.data]
+        flag, root = f'{chosen.data}_root', self.roots.get(chosen.data)
         if split == 'val' and self.val_root is not None:
             flag, root = 'val_root', self.val_root
-        arguments: dict[str, Any] = {
-            'root': root,
-            'bands': self.bands,
-            'scheme': self.scheme,
-        }
+        arguments: dict[str, Any] = {'bands': self.bands, 'scheme': self.scheme}
+        if root is not None:
+            arguments['root'] = root
         if chosen.split is not None:
             arguments['split'] = chosen.split
         if chosen.has_cities:
@@ -169,9 +167,10 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         try:
             return chosen.dataset(**arguments)
         except DatasetNotFoundError as error:
+            where = '' if root is None else f'--data.{flag} is its root, '
             raise PatchesNotFoundError(
-                f'{error} (This is {name}, for {split}: --data.{flag} is its root, '
-                f'--data.{split} names another set.)'
+                f'{error} (This is {name}, for {split}: {where}--data.{split} names '
+                'another set.)'
             ) from error
 
     def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
