@@ -37,7 +37,7 @@ def configs_dir() -> Path:
 
     They are part of an installed wheel; in a clone they lie at its root.
     """
-    package = Path(str(files(__package__)))
+    package = Path(str(files('dfc2020_geo')))
     inside = package / 'configs'
     return inside if inside.is_dir() else package.parent / 'configs'
 
