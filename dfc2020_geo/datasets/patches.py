@@ -14,8 +14,9 @@ from torchgeo.datasets.utils import Sample
 
 from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
+from ..io.grid import RasterGrid
 from ..io.packs import open_pack
-from ..io.rasters import Grid, fill_image, read_grid
+from ..io.rasters import fill_image, read_grid
 from ..io.tiffs import Pixels
 from .indexing.names import rename
 from .indexing.packed import PackTree
@@ -231,7 +232,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         selected.files = self.files.select(indices)
         return selected
 
-    def grid(self, index: int) -> Grid:
+    def grid(self, index: int) -> RasterGrid:
         """Say where on Earth a patch lies.
 
         Args:

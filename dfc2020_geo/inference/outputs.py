@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from ..callbacks.fingerprint import Weights, describe_network
 from ..models.contract import versions
-from .maps import Grid, Parts, join_parts, list_outputs, open_parts
+from .maps import Parts, join_parts, list_outputs, open_parts
 from .sources import describe_scene, list_files
 from .tiles import SceneTiles
 
@@ -89,13 +89,7 @@ def open_maps(
     module: Any = pl_module
     settings = describe_map(trainer, pl_module, weights, tiles)
     arguments = [
-        (
-            path,
-            Grid(scene.height, scene.width, scene.crs, scene.transform),
-            module.scheme,
-            layers,
-            settings | describe_scene(scene),
-        )
+        (path, scene.grid, module.scheme, layers, settings | describe_scene(scene))
         for path, scene in zip(paths, tiles.scenes, strict=True)
     ]
     if trainer.is_global_zero:

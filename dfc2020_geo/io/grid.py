@@ -1,6 +1,8 @@
-"""Pixel grids on the ground, and how the pixels of one lie in another: arithmetic."""
+"""Raster grids: size, CRS and geotransform, and how one grid lies in another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from affine import Affine
@@ -13,16 +15,25 @@ _TOLERANCE = 0.01
 #: Points along each side of a grid that say where it lies in another CRS.
 _POINTS = 21
 
+#: Parts into which a side is cut before it is projected.
+_PIECES = 8
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class RasterGrid:
-    """The pixels of a raster on the ground.
+    """Size, CRS and geotransform of a raster.
 
     Attributes:
         crs: Coordinate reference system; None if it is not known.
-        transform: From columns and rows to coordinates.
+        transform: From columns and rows to coordinates, in units of the CRS.
         height: Number of rows.
         width: Number of columns.
+
+    Example:
+        >>> grid = RasterGrid(CRS.from_epsg(32632), Affine(10, 0, 0, 0, -10, 90), 9, 5)
+        >>> grid.window(slice(2, 4), slice(1, 5))
+        RasterGrid(crs=CRS.from_wkt(...), transform=Affine(10.0, 0.0, 10.0,
+               0.0, -10.0, 70.0), height=2, width=4)
     """
 
     crs: CRS | None
@@ -41,11 +52,74 @@ class RasterGrid:
         """Area of a pixel in units of the CRS."""
         return abs(self.transform.determinant)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.height, self.width
+
+    @property
+    def is_north_up(self) -> bool:
+        """Whether rows go south and columns east."""
+        a, b, _, d, e, _ = self.transform[:6]
+        return a > 0 > e and b == d == 0
+
+    def window(self, rows: slice, columns: slice) -> 'RasterGrid':
+        """Return the grid of a window.
+
+        Args:
+            rows: First row and the one after the last; they may lie outside.
+            columns: The same of columns.
+        """
+        return RasterGrid(
+            self.crs,
+            self.transform @ Affine.translation(columns.start, rows.start),
+            rows.stop - rows.start,
+            columns.stop - columns.start,
+        )
+
     def describe(self) -> str:
-        """Say where the pixels are, for messages."""
+        """Return size, CRS and geotransform as a text, for messages."""
         crs = self.crs.to_string() if self.crs else 'no CRS'
         numbers = ', '.join(f'{value:.10g}' for value in self.transform[:6])
         return f'{self.height} x {self.width} pixels of {crs} at ({numbers})'
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the grid as plain values, equal for equal grids."""
+        return {
+            'height': self.height,
+            'width': self.width,
+            'crs': self.crs.to_wkt() if self.crs else None,
+            'transform': list(self.transform)[:6],
+        }
+
+    def coordinates(
+        self, columns: Sequence[float], rows: Sequence[float]
+    ) -> list[tuple[float, float]]:
+        """Return the coordinates of points that are given in pixels.
+
+        Args:
+            columns: Column of each point, 0 at the left edge of the first pixel.
+            rows: Row of each point, 0 at the upper edge of the first pixel.
+
+        Returns:
+            x and y of each point, in units of the CRS.
+        """
+        a, b, c, d, e, f = list(self.transform)[:6]
+        return [
+            (a * column + b * row + c, d * column + e * row + f)
+            for column, row in zip(columns, rows, strict=True)
+        ]
+
+    def outline(self) -> dict[str, Any]:
+        """Return the outer edge as a GeoJSON polygon, counterclockwise, in the CRS."""
+        steps = np.linspace(0, 1, _PIECES + 1)[:-1]
+        zeros, ones = np.zeros(_PIECES), np.ones(_PIECES)
+        columns = np.concatenate([zeros, steps, ones, 1 - steps]) * self.width
+        rows = np.concatenate([steps, ones, 1 - steps, zeros]) * self.height
+        if self.transform.determinant > 0:
+            columns, rows = columns[::-1], rows[::-1]
+        ring = self.coordinates(columns.tolist(), rows.tolist())
+        return {'type': 'Polygon', 'coordinates': [[*ring, ring[0]]]}
 
 
 @dataclass(frozen=True)
@@ -136,8 +210,8 @@ def nearest(step: float, start: float, pixels: slice, size: int) -> np.ndarray:
     return np.floor(start + step * centres).astype(int).clip(0, size - 1)
 
 
-def outline(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the edge of a raster in the pixels of a grid.
+def _edge(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]:
+    """Project the edge of a raster to the pixels of a grid.
 
     Args:
         raster: The raster's own pixels.
@@ -158,7 +232,7 @@ def outline(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarra
 
 def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
     """Tell whether a raster may have pixels of a grid; both are georeferenced."""
-    columns, rows = outline(raster, grid)
+    columns, rows = _edge(raster, grid)
     if len(columns) == 0:
         return False
     beside = columns.max() <= 0 or columns.min() >= grid.width

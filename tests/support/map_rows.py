@@ -8,29 +8,42 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from dfc2020_geo.classes import SCHEMES
-from dfc2020_geo.inference.maps import Grid, Parts, open_parts
+from dfc2020_geo.inference.maps import Parts, open_parts
+from dfc2020_geo.io.grid import RasterGrid
 
 SCHEME = SCHEMES['dfc2020']
 
 #: Scenes that differ in what readers and writers get wrong.
 GRIDS = {
-    'UTM north': Grid(70, 60, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6)),
-    'UTM south': Grid(530, 21, CRS.from_epsg(32733), Affine(20, 0, 4e5, 0, -20, 7e6)),
-    'rotated': Grid(33, 40, CRS.from_epsg(32632), Affine(8, 6, 5e5, 6, -8, 5e6)),
-    'south up': Grid(33, 40, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, 10, 5e6)),
-    'degrees': Grid(40, 90, CRS.from_epsg(4326), Affine(0.01, 0, 10, 0, -0.01, 60)),
-    'one row': Grid(1, 700, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6)),
-    'one pixel': Grid(1, 1, CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6)),
-    'antimeridian': Grid(
-        20, 90, CRS.from_epsg(32660), Affine(2e3, 0, 6e5, 0, -2e3, 7e6)
+    'UTM north': RasterGrid(
+        CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6), 70, 60
     ),
-    'no EPSG code': Grid(
-        30, 40, CRS.from_string('+proj=laea +lat_0=52 +lon_0=10'), Affine.scale(10, -10)
+    'UTM south': RasterGrid(
+        CRS.from_epsg(32733), Affine(20, 0, 4e5, 0, -20, 7e6), 530, 21
+    ),
+    'rotated': RasterGrid(CRS.from_epsg(32632), Affine(8, 6, 5e5, 6, -8, 5e6), 33, 40),
+    'south up': RasterGrid(
+        CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, 10, 5e6), 33, 40
+    ),
+    'degrees': RasterGrid(
+        CRS.from_epsg(4326), Affine(0.01, 0, 10, 0, -0.01, 60), 40, 90
+    ),
+    'one row': RasterGrid(
+        CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6), 1, 700
+    ),
+    'one pixel': RasterGrid(
+        CRS.from_epsg(32632), Affine(10, 0, 5e5, 0, -10, 5e6), 1, 1
+    ),
+    'antimeridian': RasterGrid(
+        CRS.from_epsg(32660), Affine(2e3, 0, 6e5, 0, -2e3, 7e6), 20, 90
+    ),
+    'no EPSG code': RasterGrid(
+        CRS.from_string('+proj=laea +lat_0=52 +lon_0=10'), Affine.scale(10, -10), 30, 40
     ),
 }
 
 
-def make_layers(grid: Grid, seed: int = 0) -> dict[str, np.ndarray]:
+def make_layers(grid: RasterGrid, seed: int = 0) -> dict[str, np.ndarray]:
     """Make codes in patches, with a corner without data, and random shares."""
     random = np.random.default_rng(seed)
     size = (grid.height, grid.width)
@@ -42,7 +55,9 @@ def make_layers(grid: Grid, seed: int = 0) -> dict[str, np.ndarray]:
     return {'classes': codes, 'probabilities': shares, 'confidence': shares.max(0)}
 
 
-def begin(output: Path, grid: Grid, overwrite: bool = False, **settings: Any) -> Parts:
+def begin(
+    output: Path, grid: RasterGrid, overwrite: bool = False, **settings: Any
+) -> Parts:
     layers = ['probabilities', 'confidence']
     return open_parts(output, grid, SCHEME, layers, settings, overwrite)
 

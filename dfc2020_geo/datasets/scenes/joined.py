@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from torch import Tensor
 from torchgeo.datasets import GeoDataset, IntersectionDataset
@@ -10,10 +11,10 @@ from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...bands import BANDS, Sensor
 from ...classes import IGNORE_INDEX
+from ...io.grid import RasterGrid
 from ...io.nodata import valid_pixels
 from ...io.rasters import open_raster
 from ..plotting import DrawsSamples
-from .warping import PixelGrid, is_north_up
 
 
 class JoinedScenes(DrawsSamples, IntersectionDataset):
@@ -157,19 +158,20 @@ def _by_sensor(image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
     return [image[channels] for channels in sensors.values()]
 
 
-def _find_pixels(leaf: Any) -> PixelGrid:
+def _find_pixels(leaf: Any) -> RasterGrid:
     """Find the pixels of a dataset's first file, in the dataset's CRS and res."""
     crs, (xres, yres) = CRS.from_user_input(leaf.crs), leaf.res
     left, bottom, right, top = leaf.index.total_bounds
     path = leaf.index.filepath.iloc[0]
     with open_raster(path) as raster:
-        if raster.crs == crs and is_north_up(raster.transform):
+        grid = RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
+        if grid.crs == crs and grid.is_north_up:
             left, bottom, right, top = raster.bounds
-        elif raster.crs == crs and not raster.transform.is_rectilinear:
+        elif grid.crs == crs and not grid.transform.is_rectilinear:
             raise ValueError(
                 f'Expected the first image of a scene not to be turned, got {path}, '
                 'whose rows do not run east; warp it first, for example with gdalwarp.'
             )
-    transform = type(raster.transform)(xres, 0, left, 0, -yres, top)
+    transform = Affine(xres, 0, left, 0, -yres, top)
     height, width = round((top - bottom) / yres), round((right - left) / xres)
-    return PixelGrid(crs, transform, height, width)
+    return RasterGrid(crs, transform, height, width)

@@ -15,10 +15,11 @@ from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
+from ...io.grid import RasterGrid
 from ...io.rasters import SCENE_SUFFIXES, open_raster
 from ..plotting import DrawsSamples
 from .joined import JoinedScenes
-from .warping import PixelGrid, is_north_up, read_on_grid
+from .warping import read_on_grid
 
 Transform = Callable[[Sample], Sample]
 Paths = Path | str | Iterable[Path | str]
@@ -108,7 +109,8 @@ class SceneRasters(DrawsSamples, RasterDataset):
         self, crs: Any, transform: Affine, width: int, height: int, dst_crs: Any
     ) -> tuple[Affine, int, int, bool]:
         """Keep the grid of a raster that needs no other."""
-        if crs == dst_crs and is_north_up(transform):
+        grid = RasterGrid(crs, transform, height, width)
+        if crs == dst_crs and grid.is_north_up:
             return transform, width, height, False
         return super()._compute_affine_warp_grid(crs, transform, width, height, dst_crs)
 
@@ -140,11 +142,11 @@ class SceneRasters(DrawsSamples, RasterDataset):
             'transform': torch.tensor(tuple(transform), dtype=torch.float64),
         }
         height, width = (round((s.stop - s.start) / s.step) for s in (y, x))
-        pixels = PixelGrid(CRS.from_user_input(self.crs), transform, height, width)
+        pixels = RasterGrid(CRS.from_user_input(self.crs), transform, height, width)
         sample |= self._read(files.filepath, pixels)
         return sample if self.transforms is None else self.transforms(sample)
 
-    def _read(self, paths: Iterable[str], pixels: PixelGrid) -> dict[str, Tensor]:
+    def _read(self, paths: Iterable[str], pixels: RasterGrid) -> dict[str, Tensor]:
         """Read files; where they overlap, the first with data counts."""
         values, path = None, ''
         for path in paths:

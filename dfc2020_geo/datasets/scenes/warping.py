@@ -1,50 +1,26 @@
 """Rasters read on the pixels of a grid, whatever their own grid, size or CRS is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio import Affine
-from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.warp import transform as transform_points
 from rasterio.windows import Window
 
+from ...io.grid import RasterGrid
+
 #: Pixels by which grids may differ that are meant to be the same.
 _TOLERANCE = 0.01
-
-
-@dataclass(frozen=True)
-class PixelGrid:
-    """A rectangle of pixels on the ground, north up.
-
-    Attributes:
-        crs: Coordinate reference system.
-        transform: From columns and rows to coordinates.
-        height: Number of rows.
-        width: Number of columns.
-    """
-
-    crs: CRS
-    transform: Affine
-    height: int
-    width: int
-
-
-def is_north_up(transform: Affine) -> bool:
-    """Tell whether rows go south and columns east."""
-    a, b, _, d, e, _ = transform[:6]
-    return a > 0 > e and b == d == 0
 
 
 def read_on_grid(
     raster: DatasetReader,
     indexes: Sequence[int],
-    pixels: PixelGrid,
+    pixels: RasterGrid,
     resampling: Resampling,
     unset: float | None,
 ) -> np.ndarray:
@@ -70,7 +46,7 @@ def read_on_grid(
     return _cut(raster, indexes, pixels, origin)
 
 
-def _origin(raster: DatasetReader, pixels: PixelGrid) -> tuple[int, int] | None:
+def _origin(raster: DatasetReader, pixels: RasterGrid) -> tuple[int, int] | None:
     """Find the first pixel's row and column in a raster, if it is one of its own."""
     if raster.crs != pixels.crs:
         return None
@@ -84,7 +60,7 @@ def _origin(raster: DatasetReader, pixels: PixelGrid) -> tuple[int, int] | None:
 def _cut(
     raster: DatasetReader,
     indexes: Sequence[int],
-    pixels: PixelGrid,
+    pixels: RasterGrid,
     origin: tuple[int, int],
 ) -> np.ndarray:
     image = np.full((len(indexes), pixels.height, pixels.width), np.nan, np.float32)
@@ -108,7 +84,7 @@ def _cut(
 def _warp(
     raster: DatasetReader,
     indexes: Sequence[int],
-    pixels: PixelGrid,
+    pixels: RasterGrid,
     resampling: Resampling,
     unset: float | None,
 ) -> np.ndarray:
@@ -132,7 +108,7 @@ def _warp(
     return image
 
 
-def _scales(raster: DatasetReader, pixels: PixelGrid) -> dict[str, float]:
+def _scales(raster: DatasetReader, pixels: RasterGrid) -> dict[str, float]:
     """Say how many pixels there are for one of the raster, along both axes.
 
     GDAL would guess it from the outline, and smooth what is turned.

@@ -3,14 +3,12 @@
 from .acquisition import find_time
 from .file_names import layer_path, list_outputs
 from .finish import finish_map
-from .footprint import Grid
 from .layers import Layer, decode_share, encode_share, find_layer
 from .polygons import measure_areas, write_polygons
 from .resume import join_parts, open_parts
 from .rows import Parts
 
 __all__ = [
-    'Grid',
     'Layer',
     'Parts',
     'decode_share',

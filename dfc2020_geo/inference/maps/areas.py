@@ -9,7 +9,8 @@ from pyproj import CRS, Geod
 from rasterio.io import DatasetReader
 from shapely.geometry import Polygon, shape
 
-from .footprint import Grid, footprint
+from ...io.grid import RasterGrid
+from .footprint import footprint
 
 #: By how much the areas of a projection may differ from those on the Earth.
 _TOLERANCE = 0.01
@@ -18,7 +19,7 @@ _TOLERANCE = 0.01
 _ROWS = 512
 
 
-def true_areas(geometries: GeoSeries, grid: Grid) -> np.ndarray:
+def true_areas(geometries: GeoSeries, grid: RasterGrid) -> np.ndarray:
     """Return the areas of polygons whose corners are corners of pixels.
 
     Args:
@@ -45,7 +46,7 @@ def measure(raster: DatasetReader) -> Counter[int]:
     Returns:
         Square metres by code, as :func:`true_areas` has them.
     """
-    grid = Grid(raster.height, raster.width, raster.crs, raster.transform)
+    grid = RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
     pixels = _pixel_areas(grid)
     areas = np.zeros(256)
     for start in range(0, grid.height, _ROWS):
@@ -56,11 +57,11 @@ def measure(raster: DatasetReader) -> Counter[int]:
     return Counter({int(code): float(areas[code]) for code in np.flatnonzero(areas)})
 
 
-def _pixel_areas(grid: Grid) -> np.ndarray:
+def _pixel_areas(grid: RasterGrid) -> np.ndarray:
     """Return the area of the pixels of each row, on the average."""
     width = grid.width
     outlines = [
-        Polygon(grid.place([0, 0, width, width], [row, row + 1, row + 1, row]))
+        Polygon(grid.coordinates([0, 0, width, width], [row, row + 1, row + 1, row]))
         for row in range(grid.height if _flat_factor(grid) is None else 1)
     ]
     areas = true_areas(GeoSeries(outlines, crs=grid.crs.to_wkt()), grid) / width
@@ -68,7 +69,7 @@ def _pixel_areas(grid: Grid) -> np.ndarray:
 
 
 @cache
-def _flat_factor(grid: Grid) -> float | None:
+def _flat_factor(grid: RasterGrid) -> float | None:
     """Return what areas in the CRS are to be multiplied by; None if they are false."""
     if not grid.crs.is_projected:
         return None
@@ -78,13 +79,13 @@ def _flat_factor(grid: Grid) -> float | None:
     return factor if abs(flat / abs(true) - 1) <= _TOLERANCE else None
 
 
-def _geod(grid: Grid) -> Geod:
+def _geod(grid: RasterGrid) -> Geod:
     geod = CRS(grid.crs.to_wkt()).get_geod()
     assert geod is not None, 'a CRS on the Earth has an ellipsoid'
     return geod
 
 
-def _equal_area(grid: Grid) -> CRS:
+def _equal_area(grid: RasterGrid) -> CRS:
     geod, geometry = _geod(grid), footprint(grid)
     middle = shape(geometry).representative_point().x
     return CRS(f'+proj=cea +a={geod.a} +b={geod.b} +lon_0={middle} +units=m')

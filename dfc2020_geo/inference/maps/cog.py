@@ -13,9 +13,9 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from ...classes import ClassScheme
 from ...io.atomic import replacing
+from ...io.grid import RasterGrid
 from ...io.rasters import GDAL_ERRORS, describe_classes, with_categories
 from .file_names import sidecar_path
-from .footprint import Grid
 from .layers import SHARE_NODATA, SHARE_SCALE, Layer
 
 #: Side of a block, in pixels.
@@ -38,7 +38,7 @@ _ENVIRONMENT = {'GDAL_CACHEMAX': 64 * 2**20, 'GDAL_PAM_ENABLED': True}
 def write_cog(
     path: Path,
     chunks: Iterable[np.ndarray],
-    grid: Grid,
+    grid: RasterGrid,
     layer: Layer,
     scheme: ClassScheme,
     tags: Mapping[str, str],
@@ -78,7 +78,7 @@ def write_cog(
 def _write_rows(
     path: Path,
     chunks: Iterable[np.ndarray],
-    grid: Grid,
+    grid: RasterGrid,
     layer: Layer,
     scheme: ClassScheme,
     tags: Mapping[str, str],
@@ -93,7 +93,7 @@ def _write_rows(
     return sums
 
 
-def _profile(grid: Grid, layer: Layer, scheme: ClassScheme) -> dict[str, Any]:
+def _profile(grid: RasterGrid, layer: Layer, scheme: ClassScheme) -> dict[str, Any]:
     return {
         'driver': 'GTiff',
         'count': len(layer.bands),

@@ -1,14 +1,11 @@
-"""Where the pixels of a scene lie on the Earth."""
+"""The footprint of a grid: its outer edge in degrees."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.warp import transform_geom
 
+from ...io.grid import RasterGrid
 from ...io.rasters import GDAL_ERRORS
 
 #: Longitude and latitude, in this order.
@@ -17,58 +14,8 @@ DEGREES = CRS.from_epsg(4326)
 #: Digits of a degree behind the point: a centimetre.
 _DIGITS = 7
 
-#: Parts into which a side is cut before it is projected.
-_PIECES = 8
 
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The pixels of a scene.
-
-    Attributes:
-        height: Number of rows.
-        width: Number of columns.
-        crs: Coordinate reference system.
-        transform: From columns and rows to coordinates.
-    """
-
-    height: int
-    width: int
-    crs: CRS
-    transform: Affine
-
-    def describe(self) -> dict[str, Any]:
-        """Return the grid as plain values, equal for equal grids."""
-        return {
-            'height': self.height,
-            'width': self.width,
-            'crs': self.crs.to_wkt(),
-            'transform': list(self.transform)[:6],
-        }
-
-    def outline(self) -> dict[str, Any]:
-        """Return the outer edge as a GeoJSON polygon, counterclockwise, in the CRS."""
-        steps = np.linspace(0, 1, _PIECES + 1)[:-1]
-        zeros, ones = np.zeros(_PIECES), np.ones(_PIECES)
-        columns = np.concatenate([zeros, steps, ones, 1 - steps]) * self.width
-        rows = np.concatenate([steps, ones, 1 - steps, zeros]) * self.height
-        if self.transform.determinant > 0:
-            columns, rows = columns[::-1], rows[::-1]
-        ring = self.place(columns.tolist(), rows.tolist())
-        return {'type': 'Polygon', 'coordinates': [[*ring, ring[0]]]}
-
-    def place(
-        self, columns: Sequence[float], rows: Sequence[float]
-    ) -> list[tuple[float, float]]:
-        """Return the coordinates of points that are given in pixels."""
-        a, b, c, d, e, f = list(self.transform)[:6]
-        return [
-            (a * column + b * row + c, d * column + e * row + f)
-            for column, row in zip(columns, rows, strict=True)
-        ]
-
-
-def footprint(grid: Grid) -> dict[str, Any]:
+def footprint(grid: RasterGrid) -> dict[str, Any]:
     """Return the outer edge of a grid in degrees, as GeoJSON.
 
     Args:
@@ -92,7 +39,7 @@ def footprint(grid: Grid) -> dict[str, Any]:
     return found
 
 
-def _off_the_earth(grid: Grid) -> ValueError:
+def _off_the_earth(grid: RasterGrid) -> ValueError:
     return ValueError(
         f'Expected a grid on the Earth, got {grid.crs} with {grid.transform!r}; correct '
         "the scene's georeferencing."

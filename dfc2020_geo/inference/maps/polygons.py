@@ -20,9 +20,9 @@ from shapely.geometry import shape
 
 from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED
+from ...io.grid import RasterGrid
 from ...io.rasters import open_raster
 from .areas import measure, true_areas
-from .footprint import Grid
 
 #: Polygons that are written in one go.
 _BATCH = 20_000
@@ -92,7 +92,7 @@ def _write_outlines(
     path: Path, raster: DatasetReader, scheme: ClassScheme
 ) -> Counter[int]:
     """Write the polygons, and return their number by code."""
-    grid = Grid(raster.height, raster.width, raster.crs, raster.transform)
+    grid = RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
     found = (
         (int(code), outline)
         for outline, code in shapes(rasterio.band(raster, 1))
@@ -113,7 +113,7 @@ def _write_outlines(
 
 
 def _frame(
-    batch: Iterable[tuple[int, dict[str, Any]]], grid: Grid, scheme: ClassScheme
+    batch: Iterable[tuple[int, dict[str, Any]]], grid: RasterGrid, scheme: ClassScheme
 ) -> GeoDataFrame:
     batch = list(batch)
     geometries = GeoSeries([shape(outline) for _, outline in batch])

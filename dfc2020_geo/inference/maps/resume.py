@@ -8,8 +8,9 @@ from typing import Any
 
 from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED, write_json
+from ...io.grid import RasterGrid
 from .file_names import check_output, find_outputs
-from .footprint import Grid, footprint
+from .footprint import footprint
 from .layers import CLASSES, find_layer
 from .row_files import find_chunks
 from .rows import RECORD_NAME, Parts, explain
@@ -20,7 +21,7 @@ _MOST = 4
 
 def open_parts(
     output: Path | str,
-    grid: Grid,
+    grid: RasterGrid,
     scheme: ClassScheme,
     layers: Sequence[str],
     settings: dict[str, Any],
@@ -67,7 +68,7 @@ def open_parts(
 
 def join_parts(
     output: Path | str,
-    grid: Grid,
+    grid: RasterGrid,
     scheme: ClassScheme,
     layers: Sequence[str],
     settings: dict[str, Any],
@@ -100,7 +101,7 @@ def join_parts(
 
 def _plan(
     output: Path | str,
-    grid: Grid,
+    grid: RasterGrid,
     scheme: ClassScheme,
     layers: Sequence[str],
     settings: dict[str, Any],

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED
-from .footprint import Grid
+from ...io.grid import RasterGrid
 from .layers import Layer
 from .row_files import Rows, find_chunks, is_whole, read_chunk, write_chunk
 
@@ -34,7 +34,7 @@ class Parts:
     """
 
     output: Path
-    grid: Grid
+    grid: RasterGrid
     scheme: ClassScheme
     layers: tuple[Layer, ...]
     settings: dict[str, Any]
@@ -48,7 +48,7 @@ class Parts:
     def record(self) -> dict[str, Any]:
         """Everything that decides the content of the map, as JSON has it."""
         layers = {layer.name: list(layer.bands) for layer in self.layers}
-        record = self.settings | self.grid.describe() | {'layers': layers}
+        record = self.settings | self.grid.to_dict() | {'layers': layers}
         return json.loads(json.dumps(record, allow_nan=False))
 
     def done(self) -> set[Rows]:

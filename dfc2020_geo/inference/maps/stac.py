@@ -12,9 +12,10 @@ from pystac.extensions.raster import DataType, RasterBand, RasterExtension
 
 from ...classes import ClassScheme
 from ...io.atomic import write_json
+from ...io.grid import RasterGrid
 from .acquisition import Taken
 from .file_names import layer_paths, polygons_path
-from .footprint import Grid, bounds, footprint
+from .footprint import bounds, footprint
 from .layers import SHARE_NODATA, SHARE_SCALE, Layer
 from .styles import hex_color
 
@@ -34,7 +35,7 @@ def write_item(path: Path, item: pystac.Item) -> None:
 
 def make_item(
     output: Path,
-    grid: Grid,
+    grid: RasterGrid,
     scheme: ClassScheme,
     layers: Sequence[Layer],
     taken: Taken,
@@ -81,7 +82,7 @@ def make_item(
     return item
 
 
-def _add_projection(item: pystac.Item, grid: Grid) -> None:
+def _add_projection(item: pystac.Item, grid: RasterGrid) -> None:
     code = grid.crs.to_epsg()
     ProjectionExtension.ext(item, add_if_missing=True).apply(
         code=None if code is None else f'EPSG:{code}',

@@ -7,7 +7,7 @@ import numpy as np
 from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from ..rasters import Grid
+from ..grid import RasterGrid
 from .manifest import INDEX, Folder, Kind, Manifest, damaged
 from .shards import find_fault
 from .table import Table
@@ -71,14 +71,14 @@ class Contents:
         folder = next(name for name, f in folders if f.start <= row < f.stop)
         return self.root / folder / self._table.name(row)
 
-    def grid(self, path: Path | str) -> Grid:
-        """Say where on Earth a raster lies.
+    def grid(self, path: Path | str) -> RasterGrid:
+        """Return size, CRS and geotransform of a raster.
 
         Args:
             path: The raster: *root* and its path in the source.
 
         Returns:
-            Its size, CRS and transform.
+            Its grid.
 
         Raises:
             RuntimeError: If it is missing; the message names it.
@@ -87,7 +87,7 @@ class Contents:
         kind = self.kind_at(row)
         transform = Affine(*self._table.columns['transform'][row].tolist())
         crs = None if kind.crs is None else CRS.from_string(kind.crs)
-        return Grid((kind.height, kind.width), crs, transform)
+        return RasterGrid(crs, transform, kind.height, kind.width)
 
     def folder(self, name: str) -> Folder | None:
         """Return the rows of a folder, checked when it is asked for first."""

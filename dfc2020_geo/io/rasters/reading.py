@@ -1,4 +1,4 @@
-"""Reading bands of rasters, and where they lie on Earth."""
+"""Reading bands of rasters: the one place that opens rasters for reading."""
 
 import os
 import stat
@@ -6,16 +6,14 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import rasterio
-from rasterio import Affine
 from rasterio._err import CPLE_BaseError  # ty: ignore[import-not-found] (compiled)
-from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
+from ..grid import RasterGrid
 from ..tiffs import DamagedError, Pixels, fits, read_pixels
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
@@ -30,20 +28,6 @@ _ALONE = {
     'GDAL_GEOREF_SOURCES': 'NONE',
     'GDAL_PAM_ENABLED': 'NO',
 }
-
-
-class Grid(NamedTuple):
-    """The grid of a raster, and where it lies on Earth.
-
-    Attributes:
-        shape: Height and width in pixels.
-        crs: Coordinate reference system, if there is one.
-        transform: From pixels to coordinates.
-    """
-
-    shape: tuple[int, int]
-    crs: CRS | None
-    transform: Affine
 
 
 #: What fails in GDAL; rasterio lets some of its errors through under private names.
@@ -218,17 +202,17 @@ def fill_image(image: np.ndarray, pixels: Pixels) -> None:
         image[pixels.values == pixels.nodata] = np.nan
 
 
-def read_grid(path: Path | str) -> Grid:
-    """Read where a raster lies on Earth.
+def read_grid(path: Path | str) -> RasterGrid:
+    """Read size, CRS and geotransform of a raster.
 
     Args:
         path: File to read.
 
     Returns:
-        Its size, CRS and transform.
+        Its grid.
 
     Raises:
         RuntimeError: If the file cannot be read; the message names it.
     """
     with open_raster(path) as raster:
-        return Grid(raster.shape, raster.crs, raster.transform)
+        return RasterGrid(raster.crs, raster.transform, raster.height, raster.width)

@@ -17,7 +17,8 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from ...classes import ClassScheme
 from ..atomic import replacing
-from .reading import SIDECAR, Grid, read_grid
+from ..grid import RasterGrid
+from .reading import SIDECAR, read_grid
 
 
 def write_image(
@@ -54,7 +55,10 @@ def write_image(
 
 
 def write_class_map(
-    path: Path | str, codes: np.ndarray, like: Path | str | Grid, scheme: ClassScheme
+    path: Path | str,
+    codes: np.ndarray,
+    like: Path | str | RasterGrid,
+    scheme: ClassScheme,
 ) -> None:
     """Write a GeoTIFF of class codes that opens with its colours and class names.
 
@@ -95,7 +99,7 @@ def write_probabilities(
     path: Path | str,
     probabilities: np.ndarray,
     labels: Sequence[str],
-    like: Path | str | Grid,
+    like: Path | str | RasterGrid,
 ) -> None:
     """Write class probabilities as a GeoTIFF with one named band per class.
 
@@ -115,8 +119,8 @@ def write_probabilities(
         _copy_atomically(memory.name, path)
 
 
-def _profile(image: np.ndarray, like: Path | str | Grid) -> dict[str, object]:
-    grid = like if isinstance(like, Grid) else read_grid(like)
+def _profile(image: np.ndarray, like: Path | str | RasterGrid) -> dict[str, object]:
+    grid = like if isinstance(like, RasterGrid) else read_grid(like)
     if grid.shape != image.shape[1:]:
         raise RuntimeError(
             f'Expected a map of {grid.shape} pixels like {like}, got {image.shape[1:]}.'

@@ -22,9 +22,10 @@ from rasterio.warp import transform
 from rio_cogeo import cog_validate
 
 from dfc2020_geo.classes import DFC2020_CLASSES
-from dfc2020_geo.inference.maps import Grid, find_layer, finish_map
+from dfc2020_geo.inference.maps import find_layer, finish_map
 from dfc2020_geo.inference.maps.acquisition import FIRST_LAUNCH, find_time
 from dfc2020_geo.inference.maps.cog import write_cog
+from dfc2020_geo.io.grid import RasterGrid
 from tests.support import ROOT
 from tests.support.map_rows import GRIDS, SCHEME, begin, make_layers, write_rows
 
@@ -33,7 +34,11 @@ TAGS = {'checkpoint': 'abc', 'bands': 'B02 B03'}
 
 
 def write_map(
-    folder: Path, grid: Grid, seed: int = 0, step: int = 13, polygons: bool = False
+    folder: Path,
+    grid: RasterGrid,
+    seed: int = 0,
+    step: int = 13,
+    polygons: bool = False,
 ) -> dict[str, np.ndarray]:
     layers = make_layers(grid, seed)
     parts = begin(folder / 'map.tif', grid)
@@ -88,7 +93,7 @@ def test_shares_are_shown_from_0_to_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('size', [(1100, 600), (600, 1100)], ids=str)
 def test_overviews_invent_no_class(tmp_path: Path, size: tuple[int, int]) -> None:
-    grid = Grid(*size, GRIDS['UTM north'].crs, GRIDS['UTM north'].transform)
+    grid = RasterGrid(GRIDS['UTM north'].crs, GRIDS['UTM north'].transform, *size)
     layers = make_layers(grid)
     codes = np.where(np.isin(layers['classes'], (1, 10)), layers['classes'], 0)
     shares = np.where(codes[None] == 0, 255, 200).astype(np.uint8)

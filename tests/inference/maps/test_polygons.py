@@ -10,21 +10,22 @@ from rasterio.transform import xy
 from rasterio.warp import transform
 from scipy import ndimage
 
-from dfc2020_geo.inference.maps import Grid, find_layer, measure_areas, write_polygons
+from dfc2020_geo.inference.maps import find_layer, measure_areas, write_polygons
 from dfc2020_geo.inference.maps.cog import write_cog
+from dfc2020_geo.io.grid import RasterGrid
 from tests.support.map_rows import GRIDS, SCHEME, make_layers
 
-MERCATOR = Grid(40, 30, CRS.from_epsg(3857), Affine(20, 0, 1e6, 0, -20, 8e6))
-FEET = Grid(40, 30, CRS.from_epsg(2263), Affine(33, 0, 9e5, 0, -33, 2e5))
+MERCATOR = RasterGrid(CRS.from_epsg(3857), Affine(20, 0, 1e6, 0, -20, 8e6), 40, 30)
+FEET = RasterGrid(CRS.from_epsg(2263), Affine(33, 0, 9e5, 0, -33, 2e5), 40, 30)
 
 
-def write(folder: Path, grid: Grid, codes: np.ndarray) -> Path:
+def write(folder: Path, grid: RasterGrid, codes: np.ndarray) -> Path:
     path, layer = folder / 'map.tif', find_layer('classes', SCHEME)
     write_cog(path, [codes[None]], grid, layer, SCHEME, {})
     return path
 
 
-def geodesic_area(grid: Grid, row: int) -> float:
+def geodesic_area(grid: RasterGrid, row: int) -> float:
     """The area of the first pixel of a row, with sides in many pieces, in hectares."""
     steps = np.linspace(0, 1, 50)
     columns = np.concatenate([0 * steps, steps, 0 * steps + 1, 1 - steps])
@@ -51,7 +52,7 @@ def test_areas_are_pixels_times_their_area(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize('grid', [GRIDS['degrees'], MERCATOR, FEET], ids=str)
-def test_areas_are_those_on_the_earth(tmp_path: Path, grid: Grid) -> None:
+def test_areas_are_those_on_the_earth(tmp_path: Path, grid: RasterGrid) -> None:
     codes = make_layers(grid)['classes']
     path = write(tmp_path, grid, codes)
     pixels = np.array([geodesic_area(grid, row) for row in range(grid.height)])
@@ -86,7 +87,7 @@ def test_a_polygon_is_a_patch_of_one_class(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_of_a_map_that_is_damaged(tmp_path: Path) -> None:
-    grid = Grid(1200, 1200, GRIDS['UTM north'].crs, GRIDS['UTM north'].transform)
+    grid = RasterGrid(GRIDS['UTM north'].crs, GRIDS['UTM north'].transform, 1200, 1200)
     codes = np.random.default_rng(0).integers(1, 11, (1200, 1200)).astype(np.uint8)
     path = write(tmp_path, grid, codes)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])

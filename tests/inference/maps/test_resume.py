@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rasterio import Affine
 
-from dfc2020_geo.inference.maps import Grid, Parts, join_parts, open_parts
+from dfc2020_geo.inference.maps import Parts, join_parts, open_parts
+from dfc2020_geo.io.grid import RasterGrid
 from tests.support.map_rows import GRIDS, SCHEME, begin, make_layers, write_rows
 from tests.support.processes import CONTEXT
 
@@ -88,7 +89,7 @@ def test_a_map_that_is_there_is_refused(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {'other.json', 'map.tif.part'}
 
 
-def _join_and_write(output: Path, grid: Grid, start: int) -> None:
+def _join_and_write(output: Path, grid: RasterGrid, start: int) -> None:
     parts = join_parts(output, grid, SCHEME, ['probabilities', 'confidence'], {})
     layers = make_layers(grid)
     for row in (start, 69 - start, 5):
@@ -146,7 +147,9 @@ def test_a_run_killed_before_its_record_is_in_nobodys_way(tmp_path: Path) -> Non
     ],
     ids=['no CRS', 'far away', 'identity'],
 )
-def test_a_grid_off_the_earth_is_refused_at_once(tmp_path: Path, grid: Grid) -> None:
+def test_a_grid_off_the_earth_is_refused_at_once(
+    tmp_path: Path, grid: RasterGrid
+) -> None:
     with pytest.raises(ValueError, match='Expected a grid on the Earth'):
         begin(tmp_path / 'map.tif', replace(grid, height=100))
     assert not any(tmp_path.iterdir())

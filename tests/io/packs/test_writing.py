@@ -269,7 +269,9 @@ def test_what_changes_beside_a_raster_is_a_change_of_it(
         pack_tree(root, out, shard_size=1)
         pack = open_pack(out)
         nodata = pack.read_stored(out / '1.tif', [1]).nodata
-        facts.append({'nodata': nodata, 'transform': pack.grid(out / '1.tif')[2]})
+        facts.append(
+            {'nodata': nodata, 'transform': pack.grid(out / '1.tif').transform}
+        )
     assert [key for key in facts[0] if facts[0][key] != facts[1][key]] == [fact]
 
 
