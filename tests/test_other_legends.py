@@ -16,15 +16,9 @@ from rasterio.crs import CRS
 import dfc2020_geo
 from dfc2020_geo.classes import IGNORE_INDEX, ClassScheme, LandCover, Legend
 from dfc2020_geo.datasets.plotting import plot_patch, render_class_map
-from dfc2020_geo.inference.maps import (
-    Grid,
-    Parts,
-    find_layer,
-    finish_map,
-    measure_areas,
-)
+from dfc2020_geo.inference.maps import Parts, find_layer, finish_map, measure_areas
 from dfc2020_geo.inference.maps.acquisition import find_time
-from dfc2020_geo.io.rasters import Grid as FileGrid
+from dfc2020_geo.io.grid import RasterGrid
 from dfc2020_geo.io.rasters import write_class_map
 
 BOG = LandCover(0, 'Bog', (1, 2, 3))
@@ -74,13 +68,13 @@ def test_every_code_can_be_a_class() -> None:
 
 
 def test_class_maps_have_its_codes_colours_and_names(tmp_path: Path) -> None:
-    grid = FileGrid((2, 4), UTM, PLACE)
+    grid = RasterGrid(UTM, PLACE, 2, 4)
     write_class_map(tmp_path / 'patch.tif', SCHEME.decode(INDICES), grid, SCHEME)
     _check(tmp_path / 'patch.tif')
 
 
 def test_maps_of_scenes_have_its_codes_colours_and_names(tmp_path: Path) -> None:
-    grid = Grid(2, 4, UTM, PLACE)
+    grid = RasterGrid(UTM, PLACE, 2, 4)
     layers = (find_layer('classes', SCHEME),)
     parts = Parts(tmp_path / 'map.tif', grid, SCHEME, layers, {})
     parts.directory.mkdir()

@@ -1,6 +1,8 @@
 """Rasters: what fails while one is open is told with its name."""
 
+import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import rasterio
 from rasterio import Affine
 from rasterio.warp import reproject
 
+import dfc2020_geo
 from dfc2020_geo.io.rasters import open_raster, write_image
+from dfc2020_geo.io.scenes import open_scene
 
 MARS = '+proj=longlat +a=3396190 +b=3376200 +no_defs'
 
@@ -26,3 +30,27 @@ def test_errors_that_rasterio_keeps_private_are_told_with_the_file(
         open_raster(path) as raster,
     ):
         reproject(rasterio.band(raster, 1), np.empty((8, 8), np.uint8), **there)
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='this system has no pipes')
+@pytest.mark.parametrize('name', ['a.tif', 'a.jp2', 'a.zip'])
+def test_a_pipe_is_refused_in_place_of_waiting_for_it(
+    name: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / name)
+    for path in (str(tmp_path / name), f'/vsizip/{tmp_path / name}/b.tif'):
+        with pytest.raises(RuntimeError, match=rf'{name}.* \(a pipe or device, not'):
+            open_scene(path, bands=['s2'])
+        with pytest.raises(RuntimeError, match=r'a pipe or device'), open_raster(path):
+            pass
+
+
+def test_rasters_are_opened_in_one_room() -> None:
+    package = Path(dfc2020_geo.__file__).parent
+    calls = Counter(
+        path.relative_to(package).as_posix()
+        for path in package.rglob('*.py')
+        for line in path.read_text().splitlines()
+        if 'rasterio.open(' in line and '>>>' not in line
+    )
+    assert calls == {'io/rasters/reading.py': 1, 'io/rasters/writing.py': 1}

@@ -13,7 +13,7 @@ from ...bands import BANDS, Sensor
 from ...classes import IGNORE_INDEX
 from ...io.grid import RasterGrid
 from ...io.nodata import valid_pixels
-from ...io.rasters import open_raster
+from ...io.rasters import grid_of, open_raster
 from ..plotting import DrawsSamples
 
 
@@ -164,7 +164,7 @@ def _find_pixels(leaf: Any) -> RasterGrid:
     left, bottom, right, top = leaf.index.total_bounds
     path = leaf.index.filepath.iloc[0]
     with open_raster(path) as raster:
-        grid = RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
+        grid = grid_of(raster)
         if grid.crs == crs and grid.is_north_up:
             left, bottom, right, top = raster.bounds
         elif grid.crs == crs and not grid.transform.is_rectilinear:

@@ -10,6 +10,7 @@ from rasterio.io import DatasetReader
 from shapely.geometry import Polygon, shape
 
 from ...io.grid import RasterGrid
+from ...io.rasters import grid_of
 from .footprint import footprint
 
 #: By how much the areas of a projection may differ from those on the Earth.
@@ -46,7 +47,7 @@ def measure(raster: DatasetReader) -> Counter[int]:
     Returns:
         Square metres by code, as :func:`true_areas` has them.
     """
-    grid = RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
+    grid = grid_of(raster)
     pixels = _pixel_areas(grid)
     areas = np.zeros(256)
     for start in range(0, grid.height, _ROWS):

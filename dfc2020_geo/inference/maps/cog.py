@@ -14,7 +14,13 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 from ...classes import ClassScheme
 from ...io.atomic import replacing
 from ...io.grid import RasterGrid
-from ...io.rasters import GDAL_ERRORS, describe_classes, with_categories
+from ...io.rasters import (
+    GDAL_ERRORS,
+    create_raster,
+    describe_classes,
+    open_raster,
+    with_categories,
+)
 from .file_names import sidecar_path
 from .layers import SHARE_NODATA, SHARE_SCALE, Layer
 
@@ -84,7 +90,7 @@ def _write_rows(
     tags: Mapping[str, str],
 ) -> list[int]:
     """Write all rows uncompressed, and return their checksums."""
-    with rasterio.open(path, 'w', **_profile(grid, layer, scheme)) as raster:
+    with create_raster(path, **_profile(grid, layer, scheme)) as raster:
         _describe(raster, layer, scheme, tags)
         sums = _sum_up(_writing(raster, chunks), layer)
     size, least = path.stat().st_size, grid.height * grid.width * len(layer.bands)
@@ -141,10 +147,13 @@ def _copy(source: Path, target: Path, layer: Layer, scheme: ClassScheme) -> None
 
 
 def _read_rows(path: Path) -> Iterator[np.ndarray]:
-    with rasterio.open(path) as raster:
-        for row in range(0, raster.height, _BLOCK):
-            rows = (row, min(row + _BLOCK, raster.height))
-            yield raster.read(window=(rows, (0, raster.width)))
+    try:
+        with open_raster(path) as raster:
+            for row in range(0, raster.height, _BLOCK):
+                rows = (row, min(row + _BLOCK, raster.height))
+                yield raster.read(window=(rows, (0, raster.width)))
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _sum_up(chunks: Iterable[np.ndarray], layer: Layer) -> list[int]:

@@ -21,7 +21,7 @@ from shapely.geometry import shape
 from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED
 from ...io.grid import RasterGrid
-from ...io.rasters import open_raster
+from ...io.rasters import grid_of, open_raster
 from .areas import measure, true_areas
 
 #: Polygons that are written in one go.
@@ -92,7 +92,7 @@ def _write_outlines(
     path: Path, raster: DatasetReader, scheme: ClassScheme
 ) -> Counter[int]:
     """Write the polygons, and return their number by code."""
-    grid = RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
+    grid = grid_of(raster)
     found = (
         (int(code), outline)
         for outline, code in shapes(rasterio.band(raster, 1))

@@ -5,6 +5,8 @@ from .reading import (
     SCENE_SUFFIXES,
     SIDECAR,
     fill_image,
+    grid_of,
+    open_handle,
     open_raster,
     read_bands,
     read_grid,
@@ -13,6 +15,7 @@ from .reading import (
     require_real,
 )
 from .writing import (
+    create_raster,
     describe_classes,
     with_categories,
     write_class_map,
@@ -24,8 +27,11 @@ __all__ = [
     'GDAL_ERRORS',
     'SCENE_SUFFIXES',
     'SIDECAR',
+    'create_raster',
     'describe_classes',
     'fill_image',
+    'grid_of',
+    'open_handle',
     'open_raster',
     'read_bands',
     'read_grid',

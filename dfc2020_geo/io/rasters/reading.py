@@ -1,10 +1,11 @@
 """Reading bands of rasters: the one place that opens rasters for reading."""
 
 import os
+import re
 import stat
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ SIDECAR = '.aux.xml'
 #: What the names of rasters of scenes end in, where a folder is searched.
 SCENE_SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt')
 
+#: What precedes the path of a file in GDAL's virtual paths.
+_VIRTUAL = re.compile(r'(/vsi\w+/(\{|\d+_\d+,)?)+')
+
 #: Read a patch without looking for files beside it or for its place on Earth.
 _ALONE = {
     'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
@@ -34,12 +38,40 @@ _ALONE = {
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 
-@contextmanager
-def open_raster(path: Path | str) -> Generator[DatasetReader]:
-    """Open a raster for reading.
+def open_handle(path: Path | str, is_direct: bool = False) -> DatasetReader:
+    """Open a raster for reading, until it is closed.
+
+    Every raster that this package reads is opened here.
 
     Args:
-        path: File to read.
+        path: What GDAL opens: a file, a virtual path or the text of a VRT.
+        is_direct: Whether GDAL leaves its cache of blocks out where it can, which takes
+            half the time. It does not notice strips that are cut off then, only tiles.
+
+    Returns:
+        The open raster.
+
+    Raises:
+        RuntimeError: If it cannot be opened, or is a pipe or device; the message names
+            it.
+    """
+    _require_file(path)
+    env = rasterio.Env(GTIFF_DIRECT_IO=True) if is_direct else nullcontext()
+    try:
+        with warnings.catch_warnings(), env:
+            # DFC2020 has no georeferencing, by design of the contest.
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except GDAL_ERRORS as error:
+        raise _unreadable(path, error.__cause__ or error) from error
+
+
+@contextmanager
+def open_raster(path: Path | str) -> Generator[DatasetReader]:
+    """Open a raster for reading, and name it in whatever fails meanwhile.
+
+    Args:
+        path: As for :func:`open_handle`.
 
     Yields:
         The open raster.
@@ -47,25 +79,27 @@ def open_raster(path: Path | str) -> Generator[DatasetReader]:
     Raises:
         RuntimeError: If something fails while it is open; the message names it.
     """
-    _require_file(path)
     try:
-        with warnings.catch_warnings():
-            # DFC2020 has no georeferencing, by design of the contest.
-            warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
-                yield raster
+        with open_handle(path) as raster:
+            yield raster
     except GDAL_ERRORS as error:
         raise _unreadable(path, error.__cause__ or error) from error
 
 
 def _require_file(path: Path | str) -> None:
-    """Refuse a pipe, for which GDAL would wait; it says itself what is not there."""
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):
-        return
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise _unreadable(path, ValueError('a pipe or device, not a file'))
+    """Refuse a pipe, for which GDAL would wait; it says itself what is not there.
+
+    What a virtual path such as ``/vsizip/a.zip/b.tif`` leads through is looked at too.
+    """
+    match = _VIRTUAL.match(str(path))
+    inner = Path(str(path)[match.end() :]) if match else Path(path)
+    for place in (inner, *inner.parents) if match else (inner,):
+        try:
+            mode = os.stat(place).st_mode
+        except (OSError, ValueError):
+            continue
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise _unreadable(path, ValueError('a pipe or device, not a file'))
 
 
 def _unreadable(path: Path | str, reason: BaseException) -> RuntimeError:
@@ -202,6 +236,11 @@ def fill_image(image: np.ndarray, pixels: Pixels) -> None:
         image[pixels.values == pixels.nodata] = np.nan
 
 
+def grid_of(raster: DatasetReader) -> RasterGrid:
+    """Return size, CRS and geotransform of an open raster."""
+    return RasterGrid(raster.crs or None, raster.transform, raster.height, raster.width)
+
+
 def read_grid(path: Path | str) -> RasterGrid:
     """Read size, CRS and geotransform of a raster.
 
@@ -215,4 +254,4 @@ def read_grid(path: Path | str) -> RasterGrid:
         RuntimeError: If the file cannot be read; the message names it.
     """
     with open_raster(path) as raster:
-        return RasterGrid(raster.crs, raster.transform, raster.height, raster.width)
+        return grid_of(raster)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -37,21 +38,32 @@ def write_image(
             georeferencing is stripped.
     """
     count, height, width = image.shape
-    with (
-        _quiet(),
-        rasterio.open(
-            path,
-            'w',
-            driver='GTiff',
-            count=count,
-            height=height,
-            width=width,
-            dtype=image.dtype,
-            crs=crs,
-            transform=transform,
-        ) as raster,
-    ):
+    with create_raster(
+        path,
+        driver='GTiff',
+        count=count,
+        height=height,
+        width=width,
+        dtype=image.dtype,
+        crs=crs,
+        transform=transform,
+    ) as raster:
         raster.write(image)
+
+
+@contextmanager
+def create_raster(path: Path | str, **profile: Any) -> Generator[DatasetWriter]:
+    """Open a new raster for writing.
+
+    Args:
+        path: File to write; its folder must exist.
+        **profile: Format, size, type and georeferencing, as for ``rasterio.open``.
+
+    Yields:
+        The open raster.
+    """
+    with _quiet(), rasterio.open(path, 'w', **profile) as raster:
+        yield raster
 
 
 def write_class_map(

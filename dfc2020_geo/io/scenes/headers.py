@@ -2,21 +2,18 @@
 
 import os
 import threading
-import warnings
 import weakref
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
-import rasterio
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.env import set_gdal_config
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from ...bands import FILE_BANDS
 from ..grid import RasterGrid
-from ..rasters import GDAL_ERRORS
+from ..rasters import grid_of, open_handle, open_raster
 
 
 @dataclass(frozen=True)
@@ -87,33 +84,6 @@ def stem(path: str) -> str:
     return PurePosixPath(path.partition('?')[0].replace('\\', '/')).stem
 
 
-def open_raster(path: str, is_direct: bool = False) -> DatasetReader:
-    """Open a raster.
-
-    Args:
-        path: What GDAL opens.
-        is_direct: Whether GDAL leaves its cache of blocks out where it can, which takes
-            half the time. It does not notice strips that are cut off then, only tiles.
-
-    Returns:
-        The open raster.
-
-    Raises:
-        RuntimeError: If it cannot be opened; the message names it.
-    """
-    try:
-        with warnings.catch_warnings():
-            # Asked for and said in an error of our own.
-            warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.Env(GTIFF_DIRECT_IO=is_direct):
-                return rasterio.open(path)
-    except GDAL_ERRORS as error:
-        raise RuntimeError(
-            f'Expected a raster, got a damaged or missing one: {path} '
-            f'({error.__cause__ or error}); fetch or extract this file again.'
-        ) from error
-
-
 def limit_cache(size: int) -> None:
     """Set how much GDAL keeps of what it has read, in this process.
 
@@ -161,9 +131,7 @@ def _facts(path: str, raster: DatasetReader) -> RasterFacts:
     count = raster.count - alpha
     return RasterFacts(
         path=path,
-        grid=RasterGrid(
-            raster.crs or None, raster.transform, raster.height, raster.width
-        ),
+        grid=grid_of(raster),
         descriptions=raster.descriptions[:count],
         dtypes=raster.dtypes[:count],
         nodata=raster.nodatavals[:count],
@@ -206,7 +174,7 @@ class Handles:
         key = (os.getpid(), threading.get_ident(), path)
         if key not in self._rasters:
             is_direct = path == file.path and file.is_plain and file.is_tiled
-            self._rasters[key] = open_raster(path, is_direct)
+            self._rasters[key] = open_handle(path, is_direct)
         return self._rasters[key]
 
     def close(self) -> None:
