@@ -10,15 +10,17 @@ from ..bands import Sensor
 from ..datasets.indexing.names import group_names
 from ..datasets.indexing.pairing import file_name, pair, require_twins
 from ..io.band_names import split_file_name
-from ..io.scenes.headers import read_facts
-from ..io.scenes.paths import gdal_path, list_files, list_folders
-from ..io.scenes.safe import is_safe, stem
-from ..io.scenes.sources import (
-    Named,
+from ..io.scenes.headers import read_header
+from ..io.scenes.products import (
+    ImagePaths,
+    file_stem,
     find_folder,
+    gdal_path,
     has_gsd_folders,
-    last_part,
-    resolve,
+    is_safe,
+    list_files,
+    list_folders,
+    open_product,
     scene_name,
 )
 
@@ -35,11 +37,13 @@ class SceneSources(NamedTuple):
     """
 
     name: str
-    s2: Named | None
-    s1: Named | None
+    s2: ImagePaths | None
+    s1: ImagePaths | None
 
 
-def find_scenes(s2: Named | None = None, s1: Named | None = None) -> list[SceneSources]:
+def find_scenes(
+    s2: ImagePaths | None = None, s1: ImagePaths | None = None
+) -> list[SceneSources]:
     """Find the scenes that a user means.
 
     Images of the two sensors belong together if they are one scene each, or by their
@@ -59,7 +63,7 @@ def find_scenes(s2: Named | None = None, s1: Named | None = None) -> list[SceneS
         RuntimeError: If two scenes have the same name.
         ValueError: If neither sensor is given.
     """
-    named: dict[Sensor, Named] = {}
+    named: dict[Sensor, ImagePaths] = {}
     if s2 is not None:
         named['s2'] = s2
     if s1 is not None:
@@ -75,14 +79,14 @@ def find_scenes(s2: Named | None = None, s1: Named | None = None) -> list[SceneS
     return _pair(found)
 
 
-def _single(sensor: Sensor, found: dict[str, Named]) -> list[SceneSources]:
+def _single(sensor: Sensor, found: dict[str, ImagePaths]) -> list[SceneSources]:
     return [
         SceneSources(name, **({'s2': None, 's1': None} | {sensor: source}))
         for name, source in found.items()
     ]
 
 
-def _pair(found: dict[Sensor, dict[str, Named]]) -> list[SceneSources]:
+def _pair(found: dict[Sensor, dict[str, ImagePaths]]) -> list[SceneSources]:
     named = Path('what was named')
     runs = [
         run
@@ -97,12 +101,14 @@ def _pair(found: dict[Sensor, dict[str, Named]]) -> list[SceneSources]:
         logger.warning('Left out Sentinel-1 without Sentinel-2: %s', ', '.join(unused))
     scenes = []
     for files in pairs:
-        name, partner = (stem(p.name) for p in (files.s2, files.s1) if p is not None)
+        name, partner = (
+            file_stem(p.name) for p in (files.s2, files.s1) if p is not None
+        )
         scenes.append(SceneSources(name, found['s2'][name], found['s1'][partner]))
     return scenes
 
 
-def _is_one(named: Named | None) -> bool:
+def _is_one(named: ImagePaths | None) -> bool:
     """Tell whether this is one file or product, not a folder or several of them."""
     if not isinstance(named, str | Path):
         return named is not None and len(named) == 1 and _is_one(named[0])
@@ -110,7 +116,7 @@ def _is_one(named: Named | None) -> bool:
     return folder is None or is_safe(folder)
 
 
-def _expand(named: Named, sensor: Sensor) -> dict[str, Named]:
+def _expand(named: ImagePaths, sensor: Sensor) -> dict[str, ImagePaths]:
     """Name each scene that is meant."""
     if isinstance(named, str | Path):
         pairs = _expand_path(named, sensor)
@@ -129,7 +135,7 @@ def _expand(named: Named, sensor: Sensor) -> dict[str, Named]:
     return _unique(sorted(pairs, key=lambda pair: pair[0]))
 
 
-def _unique(pairs: list[tuple[str, Named]]) -> dict[str, Named]:
+def _unique(pairs: list[tuple[str, ImagePaths]]) -> dict[str, ImagePaths]:
     scenes = {}
     for name, source in pairs:
         if name in scenes:
@@ -141,40 +147,40 @@ def _unique(pairs: list[tuple[str, Named]]) -> dict[str, Named]:
     return scenes
 
 
-def _expand_path(path: Path | str, sensor: Sensor) -> list[tuple[str, Named]]:
+def _expand_path(path: Path | str, sensor: Sensor) -> list[tuple[str, ImagePaths]]:
     folder = find_folder(path)
     if folder is None or is_safe(folder):
-        return [(resolve(path, sensor).name, path)]
+        return [(open_product(path, sensor).name, path)]
     found = _expand_folder(folder, sensor)
     inner = [p for f in list_folders(folder) for p in _expand_folder(f, sensor)]
     return found or inner
 
 
-def _expand_folder(folder: Traversable, sensor: Sensor) -> list[tuple[str, Named]]:
+def _expand_folder(folder: Traversable, sensor: Sensor) -> list[tuple[str, ImagePaths]]:
     """Find the scenes in a folder, not in those within it."""
     if is_safe(folder) or has_gsd_folders(folder):
         path = gdal_path(folder)
-        return [(resolve(path, sensor).name, path)]
+        return [(open_product(path, sensor).name, path)]
     products = [f for f in list_folders(folder) if is_safe(f)]
     packed = list_files(folder, ('.safe.zip',))
     paths = [gdal_path(product) for product in (*products, *packed)]
     scenes = _group([gdal_path(file) for file in list_files(folder)], sensor)
-    return [*scenes, *((resolve(path, sensor).name, path) for path in paths)]
+    return [*scenes, *((open_product(path, sensor).name, path) for path in paths)]
 
 
-def _group(paths: Sequence[str], sensor: Sensor) -> list[tuple[str, Named]]:
+def _group(paths: Sequence[str], sensor: Sensor) -> list[tuple[str, ImagePaths]]:
     """Bring the files together that hold one band each of one scene."""
     groups: dict[str, list[str]] = {}
     single: list[str] = []
     for path in paths:
-        band, rest = split_file_name(stem(last_part(path)), sensor)
-        if band and read_facts(path).count == 1:
+        band, rest = split_file_name(file_stem(path), sensor)
+        if band and read_header(path).count == 1:
             groups.setdefault(rest, []).append(path)
         else:
             single.append(path)
     # Beside the bands of a scene lie its true colour image and its masks.
     beside = tuple(rest for rest, files in groups.items() if len(files) > 1)
-    single = [p for p in single if not stem(last_part(p)).startswith(beside)]
+    single = [p for p in single if not file_stem(p).startswith(beside)]
     scenes = [*groups.values(), *([path] for path in single)]
     return [
         (scene_name(files, sensor), files if len(files) > 1 else files[0])

@@ -91,7 +91,7 @@ def list_sources(scene: Scene) -> list[str]:
     Args:
         scene: The scene.
     """
-    return list(dict.fromkeys(layer.file.path for layer in scene.layers))
+    return list(dict.fromkeys(reader.file.path for reader in scene.readers))
 
 
 def list_files(scene: Scene) -> list[str]:
@@ -100,5 +100,5 @@ def list_files(scene: Scene) -> list[str]:
     Args:
         scene: The scene.
     """
-    files = [layer.file for layer in scene.layers]
+    files = [reader.file for reader in scene.readers]
     return list(dict.fromkeys(p for f in files for p in (f.path, *f.parts)))

@@ -15,6 +15,9 @@ _TOLERANCE = 0.01
 #: Points along each side of a grid that say where it lies in another CRS.
 _POINTS = 21
 
+#: Degrees of longitude.
+_HALF_TURN = 180
+
 #: Parts into which a side is cut before it is projected.
 _PIECES = 8
 
@@ -31,9 +34,8 @@ class RasterGrid:
 
     Example:
         >>> grid = RasterGrid(CRS.from_epsg(32632), Affine(10, 0, 0, 0, -10, 90), 9, 5)
-        >>> grid.window(slice(2, 4), slice(1, 5))
-        RasterGrid(crs=CRS.from_wkt(...), transform=Affine(10.0, 0.0, 10.0,
-               0.0, -10.0, 70.0), height=2, width=4)
+        >>> grid.window(slice(2, 4), slice(1, 5)).describe()
+        '2 x 4 pixels of EPSG:32632 at (10, 0, 10, 0, -10, 70)'
     """
 
     crs: CRS | None
@@ -194,20 +196,19 @@ def covers(place: Lattice, grid: RasterGrid, raster: RasterGrid) -> bool:
     )
 
 
-def nearest(step: float, start: float, pixels: slice, size: int) -> np.ndarray:
+def nearest(axis: tuple[float, float], pixels: slice) -> np.ndarray:
     """Find the nearest pixel of a raster for some pixels of a grid along one axis.
 
     Args:
-        step: Number of the raster's pixels from one of the grid to the next.
-        start: Where the grid begins in the raster.
+        axis: Rows or columns of a :class:`Lattice`.
         pixels: The grid's pixels asked for.
-        size: Number of the raster's pixels.
 
     Returns:
-        A position in the raster for each of them; beyond its edges, the outermost.
+        A position in the raster for each of them, perhaps beyond its edges.
     """
+    step, start = axis
     centres = np.arange(pixels.start, pixels.stop) + 0.5
-    return np.floor(start + step * centres).astype(int).clip(0, size - 1)
+    return np.floor(start + step * centres).astype(int)
 
 
 def _edge(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]:
@@ -254,6 +255,8 @@ def steps(raster: RasterGrid, grid: RasterGrid) -> tuple[float, float]:
     rows = grid.height / 2 + np.array([0, 0, 1])
     x, y = _apply(grid.transform, columns, rows)
     x, y = map(np.asarray, transform_points(grid.crs, raster.crs, x, y)[:2])
+    if raster.crs.is_geographic and np.ptp(x) > _HALF_TURN:  # across 180 degrees
+        x = x % (2 * _HALF_TURN)
     columns, rows = _apply(~raster.transform, x, y)
     across = np.hypot(*(columns[1:] - columns[0]))
     down = np.hypot(*(rows[1:] - rows[0]))

@@ -3,7 +3,7 @@
 from .checks import check_values
 from .headers import limit_cache
 from .opening import open_scene
-from .scene import Scene
+from .reading import Scene
 from .warping import ResamplingName
 
 __all__ = ['ResamplingName', 'Scene', 'check_values', 'limit_cache', 'open_scene']

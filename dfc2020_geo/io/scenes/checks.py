@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...bands import BANDS, VALUE_RANGE, Sensor
-from .sample_pixels import sample_pixels
-from .scene import Scene
+from .reading import Scene
 
 #: Share of values from which a warning is due.
 _MOST, _MANY = 0.99, 0.25
@@ -18,6 +17,12 @@ _ADDED, _LESS, _MORE = 1000, 100, 600
 
 #: Medians of Sentinel-1 in decibels lie between these, and none is calibrated above.
 _DECIBELS, _UNCALIBRATED = (-40, -1), 1000
+
+#: A sample is this many windows along each axis, of this size: 147 456 pixels.
+_WINDOWS, _SIZE = 3, 128
+
+#: With fewer pixels in these windows, the scene is searched until there are more.
+_FEW, _ENOUGH = 1_000, 10_000
 
 #: Largest number of a picture, and of a reflectance that is not multiplied.
 _PICTURE, _REFLECTANCE = 255, 2
@@ -40,7 +45,7 @@ def check_values(scene: Scene) -> list[str]:
         RuntimeError: If a file cannot be read.
     """
     _require_decibels(scene)
-    sample = sample_pixels(scene)
+    sample = _sample_pixels(scene)
     if sample.size == 0:
         raise ValueError(
             f'Expected pixels with data of all sensors in the scene {scene.name}, got '
@@ -70,9 +75,11 @@ def _require_decibels(scene: Scene) -> None:
         channels = coding.channels
         if BANDS[scene.bands[channels.start]].sensor != 's1':
             continue
-        layers = tuple(x for x in scene.layers if x.channels[0] >= channels.start)
-        stored = replace(scene, layers=layers, codings=(replace(coding, power=False),))
-        sample = sample_pixels(stored)[channels]
+        readers = tuple(x for x in scene.readers if x.channels[0] >= channels.start)
+        stored = replace(
+            scene, readers=readers, codings=(replace(coding, power=False),)
+        )
+        sample = _sample_pixels(stored)[channels]
         if sample.size and not coding.power:
             _refuse_power(sample, scene.name)
         elif sample.size:
@@ -170,3 +177,45 @@ def _check_clipped(values: _Values) -> Iterator[str]:
                     f'{share:.0%} of {name} lie beyond {side:g} and all become that: '
                     'another unit, or another scale, than networks are trained on.'
                 )
+
+
+def _sample_pixels(scene: Scene) -> np.ndarray:
+    """Read some pixels with data.
+
+    A few windows are read; the whole scene is searched, some rows at a time, only where
+    they have hardly any data.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Values of shape ``(C, N)``; N is 0 if no pixel of the scene has data.
+    """
+    windows = ((r, c) for r in _spans(scene.height) for c in _spans(scene.width))
+    sample = np.concatenate([_valid(scene, *window) for window in windows], axis=1)
+    return sample if sample.shape[1] >= _FEW else _search(scene)
+
+
+def _spans(length: int) -> Iterator[tuple[int, int]]:
+    """Choose windows along an axis that cut few of a file's blocks."""
+    if length <= _WINDOWS * _SIZE:
+        yield 0, length
+        return
+    for middle in range(1, 2 * _WINDOWS, 2):
+        start = middle * length // (2 * _WINDOWS) // _SIZE * _SIZE
+        yield start, min(start + _SIZE, length)
+
+
+def _search(scene: Scene) -> np.ndarray:
+    parts = [np.empty((len(scene.bands), 0), np.float32)]
+    for top in range(0, scene.height, _SIZE):
+        rows = (top, min(top + _SIZE, scene.height))
+        parts.append(_valid(scene, rows, (0, scene.width)))
+        if sum(part.shape[1] for part in parts) >= _ENOUGH:
+            break
+    return np.concatenate(parts, axis=1)
+
+
+def _valid(scene: Scene, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
+    image, valid = scene.read(rows, columns)
+    return image.reshape(len(image), -1) if valid.all() else image[:, valid]

@@ -1,10 +1,9 @@
-"""The rasters of scenes: opening them, and what their headers say."""
+"""Headers of the rasters of scenes, and rasters that stay open."""
 
 import os
 import threading
 import weakref
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
@@ -14,15 +13,16 @@ from rasterio.io import DatasetReader
 from ...bands import FILE_BANDS
 from ..grid import RasterGrid
 from ..rasters import grid_of, open_handle, open_raster
+from .products import file_stem
 
 
 @dataclass(frozen=True)
-class RasterFacts:
+class RasterHeader:
     """What the header of a raster says.
 
     Attributes:
         path: What GDAL opens.
-        grid: Its pixels on the ground; its CRS is None where it is not georeferenced.
+        grid: Its size, CRS and geotransform.
         descriptions: Description of each band that holds an image.
         dtypes: Type of the values of each of these bands.
         nodata: Value that each of these bands declares as no data.
@@ -60,7 +60,7 @@ class RasterFacts:
     @property
     def stem(self) -> str:
         """Name of the file, without its folder and extension."""
-        return stem(self.path)
+        return file_stem(self.path)
 
     def estimate_blocks(self, num_rows: int) -> int:
         """Return the bytes of the blocks that some rows across the raster touch.
@@ -79,11 +79,6 @@ class RasterFacts:
         return f'{self.count} band{"s" * (self.count != 1)} ({names}) in {self.path}'
 
 
-def stem(path: str) -> str:
-    """Return the name of a file or address, without its folder and extension."""
-    return PurePosixPath(path.partition('?')[0].replace('\\', '/')).stem
-
-
 def limit_cache(size: int) -> None:
     """Set how much GDAL keeps of what it has read, in this process.
 
@@ -95,7 +90,7 @@ def limit_cache(size: int) -> None:
         set_gdal_config('GDAL_CACHEMAX', size)
 
 
-def read_facts(path: str) -> RasterFacts:
+def read_header(path: str) -> RasterHeader:
     """Read the header of a raster.
 
     Args:
@@ -120,16 +115,16 @@ def read_facts(path: str) -> RasterFacts:
                 'look complex product must be detected and calibrated to sigma nought '
                 'first.'
             )
-        return _facts(path, raster)
+        return _header(path, raster)
 
 
-def _facts(path: str, raster: DatasetReader) -> RasterFacts:
+def _header(path: str, raster: DatasetReader) -> RasterHeader:
     # Two or 13 bands are the image itself, whatever the last one is taken for.
     counts = FILE_BANDS.values()
     alpha = raster.count not in counts and raster.count - 1 in (1, *counts)
     alpha = alpha and raster.colorinterp[-1] == ColorInterp.alpha
     count = raster.count - alpha
-    return RasterFacts(
+    return RasterHeader(
         path=path,
         grid=grid_of(raster),
         descriptions=raster.descriptions[:count],
@@ -155,15 +150,20 @@ class Handles:
     """Open rasters: each process and each thread opens its own, once.
 
     A copy of it, in another process or not, starts with none.
+
+    Attributes:
+        limit: Number of rasters that a thread has open; of more, the one not read for
+            the longest time is closed.
     """
 
+    limit: int = 512
     _rasters: dict[tuple[int, int, str], DatasetReader] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Have them closed before Python ends, where rasterio cannot do it any more."""
         weakref.finalize(self, _close, self._rasters)
 
-    def get(self, file: RasterFacts, view: str | None = None) -> DatasetReader:
+    def get(self, file: RasterHeader, view: str | None = None) -> DatasetReader:
         """Return an open raster that nobody else reads from.
 
         Args:
@@ -171,19 +171,24 @@ class Handles:
             view: What GDAL opens in its place: a virtual raster, as text.
         """
         path = view or file.path
-        key = (os.getpid(), threading.get_ident(), path)
-        if key not in self._rasters:
+        owner = (os.getpid(), threading.get_ident())
+        raster = self._rasters.pop((*owner, path), None)
+        if raster is None:
+            own = [key for key in [*self._rasters] if key[:2] == owner]
+            if len(own) >= self.limit:
+                self._rasters.pop(own[0]).close()
             is_direct = path == file.path and file.is_plain and file.is_tiled
-            self._rasters[key] = open_handle(path, is_direct)
-        return self._rasters[key]
+            raster = open_handle(path, is_direct)
+        self._rasters[*owner, path] = raster
+        return raster
 
     def close(self) -> None:
         """Close what this process opened."""
         _close(self._rasters)
 
-    def __reduce__(self) -> tuple[type['Handles'], tuple[()]]:
+    def __reduce__(self) -> tuple[type['Handles'], tuple[int]]:
         """Leave the open rasters behind."""
-        return Handles, ()
+        return Handles, (self.limit,)
 
 
 def _close(rasters: dict[tuple[int, int, str], DatasetReader]) -> None:

@@ -1,8 +1,11 @@
-"""From the numbers stored in files to the units that networks read: arithmetic."""
+"""From stored numbers to reflectance x 10 000 and decibels: offset, factor, nodata."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ..nodata import complete_pixels
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,8 @@ class Coding:
 def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndarray:
     """Bring the numbers of one sensor into its unit, in place.
 
-    A pixel is without data where a band is NaN, infinite or its declared no data, and
-    where all bands are 0. A band may be 0 on its own: Sentinel-2 declares 0 as no data,
-    and a dark pixel can be 0 as well.
+    A declared number of no data becomes NaN, but for 0, which Sentinel-2 declares and
+    which a dark pixel can hold in a band: there :mod:`~dfc2020_geo.io.nodata` decides.
 
     Args:
         image: Stored numbers of shape ``(bands, H, W)``, float32, NaN where the file
@@ -46,13 +48,11 @@ def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndar
     Returns:
         Whether there are data, of shape ``(H, W)``.
     """
-    for plane, nodata in zip(image, coding.nodata, strict=True):
-        if nodata:
-            _blank(plane, plane == _as_read(nodata))
+    blank_nodata(image, coding.nodata)
     if coding.power:
         _blank(image, image <= 0)
     is_whole = is_whole and not any(coding.nodata) and not coding.power
-    valid = _valid(image, is_whole)
+    valid = complete_pixels(image, is_whole)
     if 0 in coding.nodata and not valid.all():
         _blank(image, ~valid & (image == 0))
     for plane, offset in zip(image, coding.offsets, strict=True):
@@ -63,19 +63,16 @@ def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndar
     return valid
 
 
-def _valid(image: np.ndarray, is_whole: bool) -> np.ndarray:
-    """Find the pixels whose bands are all finite and not all 0."""
-    if is_whole and image[0].all():  # as most often; the other bands do not matter
-        return np.ones(image.shape[1:], np.bool_)
-    with np.errstate(invalid='ignore', over='ignore'):
-        total = image.sum(axis=0)
-        valid = np.isfinite(total) & (total != 0)
-    # Numbers of both signs may add up to 0, and large ones to infinity.
-    unsure = ~valid
-    if unsure.any():
-        pixels = image[:, unsure]
-        valid[unsure] = np.isfinite(pixels).all(axis=0) & pixels.any(axis=0)
-    return valid
+def blank_nodata(image: np.ndarray, nodata: Sequence[float | None]) -> None:
+    """Replace the numbers that bands declare as no data by NaN, in place, but not 0.
+
+    Args:
+        image: Stored numbers of shape ``(bands, H, W)``, float32.
+        nodata: The number that each band declares; None where it declares none.
+    """
+    for plane, number in zip(image, nodata, strict=True):
+        if number:
+            _blank(plane, plane == _as_read(number))
 
 
 def _as_read(nodata: float) -> np.float32:

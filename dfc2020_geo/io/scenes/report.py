@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from .layers import Layer
-from .sensor_images import Images
-from .sources import last_part
+from .products import last_part
+from .reading import BandReader
+from .sensor_images import SensorImages
 
 
-def write_notes(images: Images, layers: Sequence[Layer]) -> Iterator[str]:
+def write_notes(images: SensorImages, readers: Sequence[BandReader]) -> Iterator[str]:
     """Say how the images of one sensor are read.
 
     Args:
         images: The images.
-        layers: Their files, as they are read.
+        readers: Their files, as they are read.
 
     Yields:
         Lines to print.
@@ -29,39 +29,40 @@ def write_notes(images: Images, layers: Sequence[Layer]) -> Iterator[str]:
     elif images.power:
         yield f'{images.title}: linear power, converted to decibels'
     yield from _nodata(images)
-    yield from _fitting(images, layers)
+    yield from _alignment(images, readers)
 
 
-def _offset(images: Images) -> Iterator[str]:
+def _offset(images: SensorImages) -> Iterator[str]:
     offsets = images.offsets()
     text = f'{offsets[0]:g}'
     if len(set(offsets)) > 1:
         pairs = zip(images.bands, offsets, strict=True)
         text = ', '.join(f'{band.name} {offset:g}' for band, offset in pairs)
-    product = images.source.product
+    metadata = images.product.metadata
     if images.given_offset is not None:
         why = 'as given (--s2_offset)'
-    elif product:
+    elif metadata:
         why = (
-            f'from {product.path} (processing baseline {product.baseline or "unknown"})'
+            f'from {metadata.path} '
+            f'(processing baseline {metadata.baseline or "unknown"})'
         )
     else:
         why = 'as the files say nothing of one (--s2_offset)'
     yield f'{images.title}: offset {text}, {why}'
-    if product and product.factor != 1:
+    if metadata and metadata.factor != 1:
         yield (
-            f'{images.title}: multiplied with {product.factor:g}, quantification value '
-            f'{product.quantification:g}'
+            f'{images.title}: multiplied with {metadata.factor:g}, quantification value '
+            f'{metadata.quantification:g}'
         )
-    if product and product.level == 'L2A':
+    if metadata and metadata.level == 'L2A':
         yield (
             f'{images.title}: Level-2A, reflectance at the surface; SEN12MS and DFC2020 '
             'are Level-1C, top of atmosphere'
         )
 
 
-def _nodata(images: Images) -> Iterator[str]:
-    values = [place.file.nodata[place.index - 1] for place in images.read]
+def _nodata(images: SensorImages) -> Iterator[str]:
+    values = [place.nodata for place in images.read]
     declared = {f'{value:g}' for value in values if value is not None}
     if declared:
         yield f'{images.title}: declares {", ".join(sorted(declared))} as no data'
@@ -73,16 +74,16 @@ def _nodata(images: Images) -> Iterator[str]:
             )
 
 
-def _fitting(images: Images, layers: Sequence[Layer]) -> Iterator[str]:
+def _alignment(images: SensorImages, readers: Sequence[BandReader]) -> Iterator[str]:
     coarse = []
-    for layer in layers:
-        bands = images.bands_of(layer.file)
-        if layer.lattice is None:
+    for reader in readers:
+        bands = images.bands_of(reader.file)
+        if reader.lattice is None:
             yield (
-                f'{images.title}: {", ".join(bands)} warped ({layer.resampling}) from '
-                f'{layer.file.grid.describe()} to {layer.grid.describe()}'
+                f'{images.title}: {", ".join(bands)} warped ({reader.resampling}) from '
+                f'{reader.file.grid.describe()} to {reader.grid.describe()}'
             )
-        elif not layer.lattice.is_equal_size:
+        elif not reader.lattice.is_equal_size:
             coarse += bands
     if coarse:
         yield (

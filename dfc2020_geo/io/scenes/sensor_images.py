@@ -1,34 +1,64 @@
-"""The images of one sensor: which files are read, and what their numbers mean."""
+"""The images of one sensor: which file holds which band, and what its numbers mean."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ...bands import BANDS, Band, Sensor
-from .assigning import SENSORS, Place, assign, require
-from .headers import RasterFacts, read_facts
+from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
+from ..band_names import name_band, name_bands, split_file_name
+from .headers import RasterHeader, read_header
+from .products import ImagePaths, Product, open_product
 from .radiometry import Coding
-from .sources import Named, Source, resolve
+
+#: What the sensors are called.
+SENSORS: dict[Sensor, str] = {'s1': 'Sentinel-1', 's2': 'Sentinel-2'}
+
+#: A band in a file that is none of those the sensor has, in ``--s2_bands``.
+_OTHER = '-'
+
+#: Sizes of pixels that differ by less are the same.
+_SAME_SIZE = 1.01
 
 #: The bands that give a scene its grid.
 _GRID_GSD = min(band.gsd for band in BANDS.values())
 
 
+class BandFile(NamedTuple):
+    """A band, and the file that holds it.
+
+    Attributes:
+        file: The file that holds it.
+        index: Its position in the file, counted from 1.
+        how: How it was recognised.
+    """
+
+    file: RasterHeader
+    index: int
+    how: str = ''
+
+    @property
+    def nodata(self) -> float | None:
+        """Number that it declares as no data."""
+        return self.file.nodata[self.index - 1]
+
+
 @dataclass(frozen=True)
-class Images:
+class SensorImages:
     """The images of one sensor.
 
     Attributes:
-        source: What the user named.
+        product: What the user named, opened.
         bands: The bands to read, in channel order.
-        places: Where each band of the sensor is that was found, by name.
+        places: The file of each band of the sensor that was found, by name.
         given_offset: What the user has added to the stored numbers; None for what the
             product says.
         power: Whether the numbers are linear power, to become decibels.
     """
 
-    source: Source
+    product: Product
     bands: tuple[Band, ...]
-    places: dict[str, Place]
+    places: dict[str, BandFile]
     given_offset: float | None = None
     power: bool = False
 
@@ -43,12 +73,12 @@ class Images:
         return SENSORS[self.sensor]
 
     @property
-    def read(self) -> list[Place]:
+    def read(self) -> list[BandFile]:
         """Where the bands to read are, in channel order."""
         return [self.places[band.name] for band in self.bands]
 
     @property
-    def finest(self) -> RasterFacts:
+    def finest(self) -> RasterHeader:
         """The file that gives the grid: one of a 10 m band, if there is one."""
         if self.sensor == 's1':
             return self.read[0].file
@@ -57,11 +87,11 @@ class Images:
         return min(files, key=lambda file: file.grid.pixel_area)
 
     @property
-    def files(self) -> list[RasterFacts]:
+    def files(self) -> list[RasterHeader]:
         """The files that are read."""
         return list({place.file.path: place.file for place in self.read}.values())
 
-    def bands_of(self, file: RasterFacts) -> list[str]:
+    def bands_of(self, file: RasterHeader) -> list[str]:
         """Return the names of the bands that are read from a file."""
         return [b.name for b in self.bands if self.places[b.name].file is file]
 
@@ -74,11 +104,11 @@ class Images:
         """
         if self.sensor == 's1' or self.given_offset is not None:
             return (self.given_offset or 0.0,) * len(self.bands)
-        if product := self.source.product:
-            return tuple(product.offset(band.name) for band in self.bands)
-        if self.source.is_product:
+        if metadata := self.product.metadata:
+            return tuple(metadata.offset(band.name) for band in self.bands)
+        if self.product.is_safe:
             raise FileNotFoundError(
-                f'Expected MTD_MSIL1C.xml or MTD_MSIL2A.xml in {self.source.where}, got '
+                f'Expected MTD_MSIL1C.xml or MTD_MSIL2A.xml in {self.product.where}, got '
                 'neither; it says the radiometric offset. Extract the whole product, or '
                 'give --s2_offset.'
             )
@@ -90,23 +120,23 @@ class Images:
         Args:
             start: Channel of the first band.
         """
-        product = self.source.product
+        metadata = self.product.metadata
         return Coding(
             start=start,
-            nodata=tuple(place.file.nodata[place.index - 1] for place in self.read),
+            nodata=tuple(place.nodata for place in self.read),
             offsets=self.offsets(),
-            factor=product.factor if product else 1.0,
+            factor=metadata.factor if metadata else 1.0,
             power=self.power,
         )
 
 
 def find_bands(
     bands: tuple[Band, ...],
-    named: Named | None,
+    named: ImagePaths | None,
     names: Sequence[str] | None,
     given_offset: float | None = None,
     power: bool = False,
-) -> Images:
+) -> SensorImages:
     """Find the bands of one sensor.
 
     Args:
@@ -131,8 +161,159 @@ def find_bands(
             f'Expected images of {SENSORS[sensor]} for the bands {", ".join(wanted)}, '
             f'got none; give --{sensor}.'
         )
-    source = resolve(named, sensor)
-    files = [read_facts(path) for path in source.paths]
-    places = assign(files, sensor, names)
-    require(wanted, places, files, sensor)
-    return Images(source, bands, places, given_offset, power)
+    product = open_product(named, sensor)
+    headers = [read_header(path) for path in product.paths]
+    files = assign(headers, sensor, names)
+    _require(wanted, files, headers, sensor)
+    return SensorImages(product, bands, files, given_offset, power)
+
+
+def assign(
+    files: Sequence[RasterHeader],
+    sensor: Sensor,
+    names: Sequence[str] | str | None = None,
+) -> dict[str, BandFile]:
+    """Find the bands of a sensor in the files of a scene.
+
+    Args:
+        files: The files.
+        sensor: The sensor whose images they are.
+        names: Name of each band of all the files, in their order, ``-`` for one to
+            leave out; None if they are to be recognised: by description, by the name
+            of the file, or by their number.
+
+    Returns:
+        Where each band is, by name; of a band in several resolutions, the finest.
+
+    Raises:
+        ValueError: If *names* does not suit the files.
+        RuntimeError: If two bands of the same resolution claim to be the same one.
+    """
+    if isinstance(names, str):
+        names = names.replace(',', ' ').split()
+    places: dict[str, list[BandFile]] = defaultdict(list)
+    found = _given(files, sensor, names) if names else _recognised(files, sensor)
+    for name, place in found:
+        places[name].append(place)
+    return {name: _finest(name, candidates) for name, candidates in places.items()}
+
+
+def _require(
+    bands: Iterable[str],
+    places: dict[str, BandFile],
+    files: Sequence[RasterHeader],
+    sensor: Sensor,
+) -> None:
+    """Check that the bands to read were found.
+
+    Args:
+        bands: Names of the bands to read.
+        places: Where bands are, by name.
+        files: The files that they were looked for in.
+        sensor: The sensor whose images these are.
+
+    Raises:
+        RuntimeError: If one was not; the message names it and says what was found.
+    """
+    missing = [band for band in bands if band not in places]
+    if not missing:
+        return
+    known = [name for name in BAND_SETS[sensor] if name in places]
+    told = {places[name].file.path for name in known}
+    untold = [file.describe() for file in files if file.path not in told]
+    found = '; '.join([*([', '.join(known)] if known else []), *untold[:3]])
+    raise RuntimeError(
+        f'Expected the bands {", ".join(missing)} of {SENSORS[sensor]} in '
+        f'{_where(files)}, got {found}. {_advice(missing, known, files, sensor)}'
+    )
+
+
+def _where(files: Sequence[RasterHeader]) -> str:
+    more = f' and {len(files) - 1} more' if len(files) > 1 else ''
+    return f'{files[0].path}{more}'
+
+
+def _advice(
+    missing: Sequence[str],
+    known: Sequence[str],
+    files: Sequence[RasterHeader],
+    sensor: Sensor,
+) -> str:
+    if missing == ['B10'] and known:
+        return (
+            'Level-2A has no B10: map a Level-1C product, or take a model that does not '
+            'read it.'
+        )
+    advice = f'Name the bands of the file in its order as --{sensor}_bands'
+    count = sum(file.count for file in files)
+    level_2a = [name for name in BAND_SETS['s2'] if name != 'B10']
+    if sensor == 's2' and count == len(level_2a) and 'B10' not in missing:
+        return f'{advice}, for Level-2A without B10: {",".join(level_2a)}.'
+    return f'{advice}, {_OTHER} for one that is something else.'
+
+
+def _given(
+    files: Sequence[RasterHeader], sensor: Sensor, names: Sequence[str]
+) -> list[tuple[str, BandFile]]:
+    spots = [(file, i) for file in files for i in range(1, file.count + 1)]
+    if len(spots) != len(names):
+        raise ValueError(
+            f'Expected a name in --{sensor}_bands for each of the {len(spots)} bands '
+            f'of {_where(files)}, got {len(names)}: {", ".join(names)}.'
+        )
+    found = []
+    for (file, index), name in zip(spots, names, strict=True):
+        band = name_band(name, sensor)
+        if band in BAND_SETS[sensor]:
+            found.append((band, BandFile(file, index, f'--{sensor}_bands')))
+        elif name != _OTHER:
+            raise ValueError(
+                f'Expected --{sensor}_bands to be of {", ".join(BAND_SETS[sensor])} '
+                f'or {_OTHER}, got {name}.'
+            )
+    return found
+
+
+def _recognised(
+    files: Sequence[RasterHeader], sensor: Sensor
+) -> list[tuple[str, BandFile]]:
+    return [
+        (name, BandFile(file, index, how))
+        for file in files
+        for how, names in [name_header(file, sensor)]
+        for index, name in enumerate(names, 1)
+        if name
+    ]
+
+
+def name_header(file: RasterHeader, sensor: Sensor) -> tuple[str, Sequence[str | None]]:
+    """Name the bands of one file.
+
+    Args:
+        file: The file.
+        sensor: The sensor whose image it holds.
+
+    Returns:
+        How the bands were recognised, and the name of each, None for another one.
+    """
+    by_file = split_file_name(file.stem, sensor)[0]
+    if file.count == 1 and by_file:
+        return 'name of the file', [by_file]
+    names = name_bands(file.descriptions, sensor)
+    if any(names):
+        return 'description', names
+    if file.count == FILE_BANDS[sensor]:
+        return 'position', BAND_SETS[sensor]
+    return '', names
+
+
+def _finest(name: str, places: Sequence[BandFile]) -> BandFile:
+    first, *others = sorted(places, key=lambda place: place.file.grid.pixel_area)
+    limit = first.file.grid.pixel_area * _SAME_SIZE
+    if others and others[0].file.grid.pixel_area <= limit:
+        raise RuntimeError(
+            f'Expected one band {name}, got band {first.index} of {first.file.path} and '
+            f'band {others[0].index} of {others[0].file.path}; remove one of them, or '
+            'name the file to read.'
+        )
+    return first

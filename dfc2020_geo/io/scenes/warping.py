@@ -7,19 +7,20 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
 from affine import Affine
+from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.enums import Resampling
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
 from ..grid import RasterGrid, steps
-from .headers import Handles, RasterFacts
+from .headers import Handles, RasterHeader
 
-#: How Sentinel-1 is brought to the grid of Sentinel-2.
+#: How Sentinel-1 is brought to another grid.
 ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
 
-#: Largest error of a warped position, in pixels. With GDAL's own, an eighth of a pixel,
-#: values depend on the window that is read.
-_TOLERANCE = 0.001
+#: Largest error of a warped position, in pixels, where values are interpolated. With
+#: GDAL's own, an eighth of a pixel, values depend on the window that is read.
+TOLERANCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Warp:
     Attributes:
         file: The file.
         grid: The grid.
-        resampling: How values are made of those around them.
+        resampling: How values are made of those around them: a name of rasterio's.
+        tolerance: Largest error of a position, in pixels.
     """
 
-    file: RasterFacts
+    file: RasterHeader
     grid: RasterGrid
-    resampling: ResamplingName
+    resampling: str
+    tolerance: float = TOLERANCE
 
     def open(self, handles: Handles, rows: slice, columns: slice) -> WarpedVRT:
         """Open a window, with all bands of the file; undeclared fill becomes NaN.
@@ -87,19 +90,35 @@ class Warp:
     @cached_property
     def _options(self) -> dict[str, Any]:
         """Options of GDAL that do not depend on the window."""
-        across, down = steps(self.file.grid, self.grid)
-        return {
+        options = {
             'resampling': Resampling[self.resampling],
             'nodata': np.nan,
             'dtype': 'float32',
-            'tolerance': _TOLERANCE,
-            # Measured anew in each window if they are not given.
-            'XSCALE': across,
-            'YSCALE': down,
+            'tolerance': self.tolerance,
         }
+        if crs := _wrapped_crs(self.file.grid):
+            options['src_crs'] = crs
+        scales = steps(self.file.grid, self.grid)
+        # Measured anew in each window if they are not given.
+        if np.isfinite(scales).all() and min(scales) > 0:
+            options |= dict(zip(('XSCALE', 'YSCALE'), scales, strict=True))
+        return options
 
 
-def _view_with_nan(file: RasterFacts, index: int) -> str:
+def _wrapped_crs(grid: RasterGrid) -> CRS | None:
+    """Return a CRS whose longitudes go on beyond 180 degrees, if those of a grid do.
+
+    GDAL looks for what lies at 179 degrees west at -179 degrees, not at 181.
+    """
+    assert grid.crs is not None  # checked when the scene was opened
+    columns, rows = (0, grid.width) * 2, (0, 0, grid.height, grid.height)
+    x = [x for x, _ in grid.coordinates(columns, rows)]
+    if not grid.crs.is_geographic or -180 <= min(x) <= max(x) <= 180:
+        return None
+    return CRS.from_dict(grid.crs.to_dict() | {'lon_wrap': sum(x) / len(x)})
+
+
+def _view_with_nan(file: RasterHeader, index: int) -> str:
     """Describe one band of a file to GDAL, as one that has NaN where it has no data."""
     path, nodata = file.path, file.nodata[index - 1]
     if file.masked or index in file.masked_bands:

@@ -1,0 +1,411 @@
+"""The files and metadata of one scene's images, found from what a user names.
+
+That is a file, a folder or a list of files, a product of Sentinel-1 or -2 in ESA's
+layout (``.SAFE``), packed in a zip archive or not, or a virtual path of GDAL.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+
+from ...bands import BAND_SETS, Sensor
+from ..band_names import split_file_name
+from ..rasters import SCENE_SUFFIXES
+
+#: What a user may name as the images of one sensor.
+type ImagePaths = Path | str | Sequence[Path | str]
+
+_ZIP = '/vsizip/'
+
+#: Stored number of a reflectance of 1 in the images that the networks learned from.
+REFLECTANCE_OF_ONE = 10_000
+
+#: Metadata have some 50 kB; what is far longer is something else.
+_MAX_METADATA = 16 * 2**20
+
+#: MTD_MSIL1C.xml and MTD_MSIL2A.xml, and S2A_OPER_MTD_SAFL1C_*.xml until 2016.
+_METADATA = re.compile(r'(?:MTD_MSI|.+_MTD_SAF)(L1C|L2A).*\.xml', re.IGNORECASE)
+
+_OFFSETS = ('RADIO_ADD_OFFSET', 'BOA_ADD_OFFSET')
+_QUANTIFICATIONS = (
+    'QUANTIFICATION_VALUE',
+    'BOA_QUANTIFICATION_VALUE',
+    'L2A_BOA_QUANTIFICATION_VALUE',
+)
+
+
+@dataclass(frozen=True)
+class ProductMetadata:
+    """What the metadata of a Sentinel-2 product say.
+
+    Attributes:
+        path: The metadata.
+        level: ``'L1C'``, top of atmosphere, or ``'L2A'``, at the surface.
+        baseline: Processing baseline, for example ``'05.10'``; empty if not said.
+        offsets: Offset of the stored numbers of each band; empty before baseline 04.00.
+        quantification: Stored number of a reflectance of 1.
+    """
+
+    path: str
+    level: str
+    baseline: str
+    offsets: Mapping[str, float]
+    quantification: float
+
+    @property
+    def factor(self) -> float:
+        """What brings stored numbers to reflectance x 10 000."""
+        return REFLECTANCE_OF_ONE / self.quantification
+
+    def offset(self, band: str) -> float:
+        """Return what has to be added to the stored numbers of a band.
+
+        Args:
+            band: Name of the band.
+
+        Raises:
+            RuntimeError: If the metadata have offsets, but not this band's.
+        """
+        if self.offsets and band not in self.offsets:
+            raise RuntimeError(
+                f'Expected the offset of each band in {self.path}, got none of {band}; '
+                'give it as --s2_offset.'
+            )
+        return self.offsets.get(band, 0.0)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The images of one sensor of one scene.
+
+    Attributes:
+        name: Name of the scene.
+        where: What the user named, for messages.
+        paths: The files, as GDAL opens them.
+        metadata: What the metadata of Sentinel-2 say, if there are some.
+        is_safe: Whether it lies in ESA's layout.
+    """
+
+    name: str
+    where: str
+    paths: tuple[str, ...]
+    metadata: ProductMetadata | None = None
+    is_safe: bool = False
+
+
+def open_product(named: ImagePaths, sensor: Sensor) -> Product:
+    """Find the files and metadata of one scene's images of one sensor.
+
+    Args:
+        named: What a user names, see above.
+        sensor: The sensor whose images they are.
+
+    Returns:
+        The product; its rasters are not opened.
+
+    Raises:
+        FileNotFoundError: If there is nothing of this name, or no raster in it.
+        RuntimeError: If a product cannot be read.
+    """
+    if not isinstance(named, str | Path):
+        return _from_list([str(path) for path in named], sensor)
+    folder = find_folder(named)
+    if folder is None:
+        return _from_list([str(named)], sensor)
+    if is_safe(folder):
+        return _from_product(folder, sensor)
+    files = _find_images(folder) if has_gsd_folders(folder) else list_files(folder)
+    if not files:
+        raise FileNotFoundError(
+            f'Expected rasters in {named}, got none; name the folder or the file that '
+            'holds the images of one scene.'
+        )
+    paths = tuple(gdal_path(file) for file in files)
+    return Product(scene_name(paths, sensor), str(named), paths)
+
+
+def find_folder(named: Path | str) -> Traversable | None:
+    """Find what a user names, if it is a folder or an archive.
+
+    Args:
+        named: What a user names.
+
+    Returns:
+        A folder, or the product in an archive; None for a file.
+
+    Raises:
+        FileNotFoundError: If there is nothing of this name.
+    """
+    folder = _locate(named)
+    if folder is None:
+        if not _is_virtual(named) and not Path(named).exists():
+            raise FileNotFoundError(
+                f'Expected a raster or a folder of rasters, got {named}, which does '
+                'not exist.'
+            )
+        path = Path(named)
+        is_metadata = path.suffix.lower() == '.xml' and is_safe(path.parent)
+        return path.parent if is_metadata else None
+    inner = list_folders(folder)
+    packed = str(named).lower().endswith('.zip') and not list_files(folder)
+    return inner[0] if packed and len(inner) == 1 else folder
+
+
+def scene_name(paths: Sequence[str], sensor: Sensor) -> str:
+    """Name a scene by its files.
+
+    Args:
+        paths: The files.
+        sensor: The sensor whose images they are.
+
+    Returns:
+        The name of the only file; what the names of several have in common but for the
+        band, or, if that is nothing, the name of their folder.
+    """
+    stems = [file_stem(path) for path in paths]
+    rests = {split_file_name(name, sensor)[1] for name in stems}
+    if len(stems) == 1 or len(rests) > 1:
+        return stems[0]
+    return rests.pop() or last_part(paths[0].removesuffix(last_part(paths[0])))
+
+
+def last_part(path: str) -> str:
+    """Return the last part of a path or an address."""
+    plain = path.partition('?')[0].replace('\\', '/').rstrip('/')
+    return plain.rpartition('/')[2]
+
+
+def file_stem(path: str) -> str:
+    """Return the last part of a path or an address, without its extension."""
+    return PurePosixPath(last_part(path)).stem
+
+
+def _from_list(paths: list[str], sensor: Sensor) -> Product:
+    if not paths:
+        raise FileNotFoundError('Expected the files of a scene, got an empty list.')
+    for path in paths:
+        if find_folder(path):
+            raise FileNotFoundError(
+                f'Expected a list of the files of one scene, got the folder {path} in '
+                'it; name the folder alone.'
+            )
+    return Product(scene_name(paths, sensor), ', '.join(paths), tuple(paths))
+
+
+def _from_product(safe: Traversable, sensor: Sensor) -> Product:
+    files = _find_band_files(safe)
+    if not files:
+        raise FileNotFoundError(
+            f'Expected band files in the product {safe}, got none; extract the whole '
+            'product.'
+        )
+    return Product(
+        name=file_stem(safe.name) if safe.name.upper().endswith('.SAFE') else safe.name,
+        where=str(safe),
+        paths=tuple(gdal_path(file) for file in files),
+        metadata=_read_metadata(safe) if sensor == 's2' else None,
+        is_safe=True,
+    )
+
+
+def has_gsd_folders(folder: Traversable) -> bool:
+    """Tell whether a folder has R10m, R20m or R60m in it, as Level-2A does."""
+    return any(_gsd_folders(folder))
+
+
+def is_safe(folder: Traversable) -> bool:
+    """Tell whether a folder is a product in ESA's layout."""
+    return folder.name.upper().endswith('.SAFE') or _metadata_file(folder) is not None
+
+
+def _find_band_files(safe: Traversable) -> list[Traversable]:
+    """Find the rasters of a product that hold one band.
+
+    Args:
+        safe: Folder of the product, of Sentinel-2 or Sentinel-1.
+
+    Returns:
+        Files in all the resolutions that there are, sorted by folder and name.
+
+    Raises:
+        RuntimeError: If a Sentinel-2 product has more than one granule, or none.
+    """
+    measurement = safe / 'measurement'
+    if measurement.is_dir():
+        return list_files(measurement)
+    granules = list_folders(safe / 'GRANULE')
+    if len(granules) != 1:
+        names = ', '.join(granule.name for granule in granules) or 'none'
+        raise RuntimeError(
+            f'Expected one granule in {safe / "GRANULE"}, got {names}; name the folder '
+            'IMG_DATA of one of them, and give --s2_offset.'
+        )
+    return _find_images(granules[0] / 'IMG_DATA')
+
+
+def _find_images(folder: Traversable) -> list[Traversable]:
+    """Find the band files of Sentinel-2 in a folder, and in R10m, R20m and R60m in it.
+
+    Args:
+        folder: The folder ``IMG_DATA`` of a granule, or one like it.
+    """
+    folders = (folder, *_gsd_folders(folder))
+    files = [file for each in folders for file in list_files(each)]
+    return [file for file in files if split_file_name(file_stem(file.name), 's2')[0]]
+
+
+def _gsd_folders(folder: Traversable) -> list[Traversable]:
+    """List the folders R10m, R20m and R60m in which Level-2A has its images."""
+    return [
+        f
+        for f in list_folders(folder)
+        if re.fullmatch(r'R[126]0m', f.name, re.IGNORECASE)
+    ]
+
+
+def _read_metadata(safe: Traversable) -> ProductMetadata | None:
+    """Read the metadata of a Sentinel-2 product.
+
+    Args:
+        safe: Folder of the product.
+
+    Returns:
+        What they say; None if there are none.
+
+    Raises:
+        RuntimeError: If they cannot be read; the message names them.
+    """
+    file = _metadata_file(safe)
+    if file is None:
+        return None
+    level = _METADATA.fullmatch(file.name)
+    try:
+        root = ET.fromstring(_read(file))
+        return _parse(root, gdal_path(file), level[1].upper() if level else '')
+    except (ET.ParseError, LookupError, ValueError) as error:
+        raise RuntimeError(
+            f'Expected the metadata of a Sentinel-2 product, got damaged ones in {file} '
+            f'({error!r}); fetch or extract this file again.'
+        ) from error
+
+
+def _parse(root: ET.Element, path: str, level: str) -> ProductMetadata:
+    # Tags have namespaces that change from baseline to baseline.
+    texts = [(e.tag.rpartition('}')[2], e, (e.text or '').strip()) for e in root.iter()]
+    ones = [float(text) for tag, _, text in texts if tag in _QUANTIFICATIONS]
+    baselines = [text for tag, _, text in texts if tag == 'PROCESSING_BASELINE']
+    names = dict(enumerate(BAND_SETS['s2']))
+    offsets = {
+        names[int(element.attrib['band_id'])]: float(text)
+        for tag, element, text in texts
+        if tag in _OFFSETS
+    }
+    if ones and not ones[0] > 0:
+        raise ValueError(f'a quantification value of {ones[0]}')
+    return ProductMetadata(
+        path=path,
+        level=level,
+        baseline=baselines[0] if baselines else '',
+        offsets=offsets,
+        quantification=ones[0] if ones else REFLECTANCE_OF_ONE,
+    )
+
+
+def _read(file: Traversable) -> bytes:
+    with file.open('rb') as stream:
+        text = stream.read(_MAX_METADATA + 1)
+    if len(text) > _MAX_METADATA or b'<!DOCTYPE' in text:
+        raise RuntimeError(
+            f'Expected the metadata of a Sentinel-2 product, got {file} of more than '
+            f'{_MAX_METADATA} bytes or with a document type; it is something else.'
+        )
+    return text
+
+
+def _metadata_file(folder: Traversable) -> Traversable | None:
+    files = [f for f in list_files(folder, ('.xml',)) if _METADATA.fullmatch(f.name)]
+    return files[0] if files else None
+
+
+def _locate(path: Path | str) -> Traversable | None:
+    """Find a folder, or a folder in a zip archive.
+
+    Args:
+        path: What a user names; ``/vsizip/PRODUCT.zip/PRODUCT.SAFE`` as well.
+
+    Returns:
+        The folder; None if this is no folder but, perhaps, a raster.
+
+    Raises:
+        RuntimeError: If an archive is damaged.
+    """
+    name = str(path)
+    if name.startswith(_ZIP):
+        archive, dot, inner = name.removeprefix(_ZIP).partition('.zip')
+        return _in_archive(Path(archive + dot), inner.strip('/')) if dot else None
+    if name.lower().endswith('.zip') and Path(name).is_file():
+        return _in_archive(Path(name), '')
+    return Path(name) if Path(name).is_dir() else None
+
+
+def _in_archive(archive: Path, inner: str) -> Traversable | None:
+    if not archive.is_file():
+        return None
+    try:
+        root = zipfile.Path(archive, f'{inner}/' if inner else '')
+    except (zipfile.BadZipFile, OSError) as error:
+        raise RuntimeError(
+            f'Expected a zip archive, got a damaged one: {archive} ({error}); fetch it '
+            'again.'
+        ) from error
+    return root if root.is_dir() and (not inner or root.exists()) else None
+
+
+def gdal_path(path: Traversable) -> str:
+    """Return what GDAL calls a file or a folder."""
+    return f'{_ZIP}{path}' if isinstance(path, zipfile.Path) else str(path)
+
+
+def _is_virtual(path: Path | str) -> bool:
+    """Tell whether only GDAL can say if something is there.
+
+    These are its virtual file systems, addresses, and parts of files such as
+    ``SENTINEL2_L1C:PATH:10m:EPSG_32632``.
+    """
+    name = str(path)
+    driver, colon, _ = name.partition(':')
+    # One letter is a drive of Windows.
+    return name.startswith('/vsi') or (bool(colon) and len(driver) > 1)
+
+
+def list_files(
+    folder: Traversable, suffixes: tuple[str, ...] = SCENE_SUFFIXES
+) -> list[Traversable]:
+    """List the files of a folder by name, without hidden ones.
+
+    Args:
+        folder: Folder to list.
+        suffixes: What their names end in.
+    """
+    return [
+        entry
+        for entry in _entries(folder)
+        if entry.name.lower().endswith(suffixes) and entry.is_file()
+    ]
+
+
+def list_folders(folder: Traversable) -> list[Traversable]:
+    """List the folders of a folder by name, without hidden ones."""
+    return [entry for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Traversable) -> list[Traversable]:
+    """List a folder without what is hidden; macOS leaves ._NAME beside NAME."""
+    if not folder.is_dir():
+        return []
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    return [e for e in entries if not e.name.startswith(('.', '__MACOSX'))]
