@@ -1,21 +1,41 @@
-"""What decides the answers of a network, beside what it is asked."""
+"""The fingerprint of predictions: weights, contract, augmentation, precision."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
-
-from ..io.run_record import hash_weights
 
 #: Tensors by name, as a state dict has them.
 type Weights = Mapping[str, Tensor]
 
 
+def hash_weights(weights: Weights) -> str:
+    """Hash the weights of a network.
+
+    Args:
+        weights: Tensors by name, as a state dict has them, in any order.
+
+    Returns:
+        SHA-256 of names and values, hexadecimal. Floating-point values count in single
+        precision, as networks are made, whatever type they are kept in.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        values = weights[name].detach().cpu().contiguous().reshape(-1)
+        if values.is_floating_point():
+            values = values.float()
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def describe_network(
     trainer: Trainer, pl_module: LightningModule, weights: Weights
 ) -> dict[str, Any]:
-    """State what decides the answers of a network.
+    """State what decides the predictions of a network.
 
     Args:
         trainer: The trainer that predicts.
@@ -24,7 +44,7 @@ def describe_network(
 
     Returns:
         Plain values by name: checksums of its weights and those of its ensemble, its
-        contract, whether it votes over symmetries, and the precision.
+        contract, whether test-time augmentation is on, and the precision.
     """
     module: Any = pl_module
     # The first batch brings the members to the task's device and precision.

@@ -15,7 +15,7 @@ from ..bands import FILE_BANDS
 from ..datamodules.loading import StoredPatches
 from ..datasets import PatchDataset
 from ..io.atomic import make_directory
-from ..io.run_record import begin_record, finish_record, missing_outputs
+from ..io.run_record import RunRecord
 from ..metrics.argmax import best_class
 from ..models.contract import find_conflict
 from .fingerprint import Weights, describe_network
@@ -24,9 +24,9 @@ Prediction = dict[str, Tensor | None]
 
 
 class PatchWriter(BasePredictionWriter):
-    """Write files for each predicted patch; go on where a killed run stopped.
+    """Write files for each predicted patch; a run that was stopped is resumed.
 
-    Beside the files stands a record of the run: outputs of a finished run, of another
+    Beside the files stands the record of the run: outputs of a finished run, of another
     checkpoint or of other settings are not mixed with new ones. Nothing is replaced
     before every writer has agreed and the network is loaded.
     """
@@ -45,8 +45,7 @@ class PatchWriter(BasePredictionWriter):
         super().__init__(write_interval='batch')
         self.output_dir = Path(output_dir).expanduser()
         self.overwrite = overwrite
-        self.settings: dict[str, Any] = {}
-        self.outputs: list[str] = []
+        self.record: RunRecord | None = None
         self.remaining: set[str] | None = None
         self._weights: Weights = {}
 
@@ -84,22 +83,23 @@ class PatchWriter(BasePredictionWriter):
         """Find out what is to be written, without changing anything.
 
         Raises:
-            FileExistsError: If outputs of another run are there.
+            FileExistsError: If outputs of another run are there, or another process
+                writes them.
         """
         names = self.names(dataset)
-        self.settings = {
+        settings = {
             **describe_network(trainer, pl_module, self._weights),
             'set': f'{type(dataset).__name__} {dataset.split}',
             'root': str(Path(dataset.root).resolve()),
             'options': self.options(),
         }
-        self.outputs = [f'{name}{suffix}' for name in names for suffix in self.suffixes]
-        missing: list[str] = []
+        outputs = [f'{name}{suffix}' for name in names for suffix in self.suffixes]
+        self.record = RunRecord(self.output_dir, settings, outputs)
+        pending: list[str] = []
         if trainer.is_global_zero:
-            missing = missing_outputs(
-                self.output_dir, self.settings, self.outputs, self.overwrite
-            )
-        left = set(trainer.strategy.broadcast(missing))
+            self.record.lock()
+            pending = self.record.find_pending(self.overwrite)
+        left = set(trainer.strategy.broadcast(pending))
         self.remaining = {
             name for name in names if any(f'{name}{s}' in left for s in self.suffixes)
         }
@@ -137,7 +137,7 @@ class PatchWriter(BasePredictionWriter):
             self._check(pl_module, dataset)
             self.plan(trainer, pl_module, dataset)
         if trainer.is_global_zero:
-            begin_record(self.output_dir, self.settings, self.outputs)
+            self._planned.begin()
         self._weights = {}
         trainer.strategy.barrier()
 
@@ -159,6 +159,9 @@ class PatchWriter(BasePredictionWriter):
             if dataset.prediction_id(index) in (self.remaining or ()):
                 result = {key: values[position] for key, values in results.items()}
                 self.write(dataset, index, result)
+                name = dataset.prediction_id(index)
+                for suffix in self.suffixes:
+                    self._planned.note(f'{name}{suffix}')
 
     def write(
         self, dataset: PatchDataset, index: int, result: dict[str, np.ndarray]
@@ -170,10 +173,26 @@ class PatchWriter(BasePredictionWriter):
         """Note whether everything is written."""
         trainer.strategy.barrier()
         if trainer.is_global_zero:
-            missing = finish_record(self.output_dir)
+            missing = self._planned.finish()
             some = f', all but {missing} files' if missing else ''
             trainer.print(f'Wrote {self.what} to {self.output_dir}{some}')
-        self.remaining = None
+        self._forget()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Let other processes write into the directory."""
+        self._forget()
+
+    def _forget(self) -> None:
+        if self.record is not None:
+            self.record.unlock()
+        self.record = self.remaining = None
+
+    @property
+    def _planned(self) -> RunRecord:
+        assert self.record is not None, 'plan makes it'
+        return self.record
 
 
 def _narrow(
