@@ -6,7 +6,7 @@ baseline's index, written anew from what it does (for each split: glob all Senti
 files, keep those of its scenes, name their siblings, sort dicts); the same with one glob
 for both splits, `one glob`; and torchgeo's `SEN12MS`, which reads a list of names and
 looks at no file. Ours lists the folders of all three kinds and checks that no file lacks
-its siblings. Times are of the processor, so that a busy machine counts less; folders are in memory. `pickle` is what goes to each
+its siblings. Times are CPU time, so that a busy machine counts less; folders are in memory. `pickle` is what goes to each
 worker that is spawned, per patch.
 
     python scripts/benchmark_index.py --patches 1000 20000 180662 --json figures.json

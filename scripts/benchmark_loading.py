@@ -9,7 +9,7 @@ median over the rounds. Not ours: the baseline's loader, written anew from what 
 batches are made of, put into the same arrays again and again as the datamodule's loader
 does; `sample`, what the dataset gives; and `scaled`, a sample scaled at once, which makes
 it the same work as the baseline's. Before that, every patch is compared with what rasterio
-reads and the baseline makes of it. Times are of the processor, so that a busy machine
+reads and the baseline makes of it. Times are CPU time, so that a busy machine
 counts less; files are in memory. All of it is done with malloc as it is and with freed
 blocks kept, each in a process of its own:
 

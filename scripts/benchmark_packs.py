@@ -9,7 +9,7 @@ turns in one process on one thread, patches and ways in an order that is drawn a
 round; a ratio is
 the median over the rounds. The baseline's loader is written anew from what it does; `limit`
 copies as many bytes out of one large file, and makes nothing of them. Each value that the
-packs give is compared with the tree's first. Times are of the processor; files are in
+packs give is compared with the tree's first. Times are CPU time; files are in
 memory. Run it with the settings of malloc that you train with:
 
     python scripts/benchmark_packs.py --patches 32 --rounds 9 --json figures.json
@@ -44,7 +44,7 @@ INDEXES = {
     sensor: [band.file_index for band in select_bands(BANDS) if band.sensor == sensor]
     for sensor in ('s2', 's1')
 }
-# The baseline has no answer to 255, which is no class: here it gets one.
+# The baseline cannot encode 255, which is no class; here it can.
 CODES = np.zeros(256, np.int64)
 CODES[:18] = 0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10
 STORAGE = tuple(product(('none', 'deflate', 'deflate2'), ('band', 'pixel')))

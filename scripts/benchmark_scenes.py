@@ -163,7 +163,7 @@ def run(folder: Path, way: str, network: str) -> dict[str, Any]:
 
 
 def watch(network: torch.nn.Module) -> list[float]:
-    """Note how long each answer of a network takes, on a processor."""
+    """Measure the time of each forward pass of a network, on the CPU."""
     times: list[float] = []
     network.register_forward_pre_hook(lambda *_: times.append(-time.perf_counter()))
 

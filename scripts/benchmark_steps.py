@@ -1,4 +1,4 @@
-"""Processor time of what surrounds a network's step, beside others' ways of doing it.
+"""CPU time of what surrounds a network's step, beside others' ways of doing it.
 
 Scores, flips and quarter turns, and scaling, of one batch and on one thread; the
 scaling of floats, and of stored patches whose sensors are joined on the way. The ways
@@ -174,7 +174,7 @@ TASKS: dict[str, Callable[[int], Ways]] = {
 
 
 def measure(ways: Ways, rounds: int) -> dict[str, dict[str, float]]:
-    """Measure processor time, and how many times that of the first way it is."""
+    """Measure CPU time, and how many times that of the first way it is."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, run in ways.items():

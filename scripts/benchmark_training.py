@@ -2,7 +2,7 @@
 
 The same network, optimiser and batches, in memory and on one thread. After each step of
 the Trainer comes one of the loop that one would write by hand, so that both see the same
-machine; a ratio is the median over such pairs, of processor time. `task` is
+machine; a ratio is the median over such pairs, of CPU time. `task` is
 `Trainer.fit` with its defaults (a logger, a progress bar) on scaled batches; `datamodule`
 makes them of patches as they are stored, and marks pixels without data. The weights of
 both are compared with the loop's at the end, bit by bit. Then the switches of the task;
@@ -212,16 +212,16 @@ def check_equal(one: nn.Module, other: nn.Module) -> None:
 
 
 def profile(batch_size: int, side: int, steps: int) -> dict[str, float]:
-    """Return the share of each of Lightning's actions in the epoch."""
+    """Return the fraction of each of Lightning's actions in the epoch."""
     profiler = SimpleProfiler()
     with quiet():
         train(make_task(NETWORK), Batches(batch_size, side), steps, profiler=profiler)
     taken = {name: sum(d) for name, d in profiler.recorded_durations.items()}
     whole = taken.pop('run_training_epoch')
-    shares = {name: seconds / whole for name, seconds in taken.items()}
-    order = sorted(shares, key=shares.__getitem__, reverse=True)
+    fractions = {name: seconds / whole for name, seconds in taken.items()}
+    order = sorted(fractions, key=fractions.__getitem__, reverse=True)
     inside = [n for n in order if 'setup' not in n and 'teardown' not in n]
-    return {name: shares[name] for name in inside if shares[name] >= 1e-4}
+    return {name: fractions[name] for name in inside if fractions[name] >= 1e-4}
 
 
 def peak_memory(switch: str, batch_size: int, side: int) -> float:
@@ -293,8 +293,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         figures['switches'][switch] = taken
         show('switch', switch, taken)
     figures['profile'] = profile(*size, options.steps)
-    for name, share in figures['profile'].items():
-        print(f'profile  {100 * share:6.2f} %  {name}')
+    for name, fraction in figures['profile'].items():
+        print(f'profile  {100 * fraction:6.2f} %  {name}')
     return figures
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Score the published checkpoints of the 2020 baseline with this package, and lay the
-# results beside the published ones. It goes on where it stopped.
+# results beside the published ones. It resumes where it stopped.
 
 # Backquotes in quotes are Markdown's.
 # shellcheck disable=SC2016

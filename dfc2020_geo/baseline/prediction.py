@@ -29,7 +29,7 @@ def main(args: Sequence[str]) -> LandCoverCLI:
     itself what it reads; an ``args.pkl`` that is named beside it must agree.
 
     Class maps of an earlier run are moved into a folder of their own in the same
-    directory, or replaced with ``--overwrite``; an interrupted run goes on.
+    directory, or replaced with ``--overwrite``; an interrupted run is resumed.
 
     Args:
         args: Command line without the program.

@@ -34,7 +34,7 @@ _DEEPLAB_ONLY = ('pretrained_backbone', 'out_stride', 'momentum')
 
 _TEXT = 'Train a network of the 2020 baseline by its flags.'
 _EPILOG = (
-    'To go on with a run, or to change what has no flag here: dfc2020-geo fit --config '
+    'To resume a run, or to change what has no flag here: dfc2020-geo fit --config '
     'LOG_DIR/EXPERIMENT_NAME/fit.yaml --ckpt_path CHECKPOINT.'
 )
 
@@ -120,7 +120,7 @@ def main(args: Sequence[str]) -> LandCoverCLI:
         print(remark)
     write_arguments(make_directory(checkpoints) / 'args.pkl', values)
     cli = _fit(config, values['dataset_val'])
-    _say_how_to_go_on(cli, folder)
+    _say_how_to_resume(cli, folder)
     return cli
 
 
@@ -187,7 +187,7 @@ def _check_place(checkpoints: Path) -> None:
     if found:
         raise FileExistsError(
             f'Expected no checkpoints yet, got {len(found)} in {checkpoints}; choose '
-            'another --experiment_name or --log_dir, or go on with that run: '
+            'another --experiment_name or --log_dir, or resume that run: '
             f'{_command(checkpoints.parent / "fit.yaml", found[-1])}'
         )
 
@@ -205,15 +205,15 @@ def _fit(config: dict[str, Any], dataset_val: str) -> LandCoverCLI:
             ) from error
 
 
-def _say_how_to_go_on(cli: LandCoverCLI, folder: Path) -> None:
+def _say_how_to_resume(cli: LandCoverCLI, folder: Path) -> None:
     callbacks: list[Any] = vars(cli.trainer)['callbacks']
     saved = next(c.config_filename for c in callbacks if isinstance(c, SaveConfig))
     checkpoint: Any = cli.trainer.checkpoint_callback
     last = os.path.relpath(checkpoint.best_model_path)
-    print(f'To go on: {_command(folder / saved, last)} --trainer.max_epochs N')
+    print(f'To resume: {_command(folder / saved, last)} --trainer.max_epochs N')
 
 
 def _command(config: Path, checkpoint: Path | str) -> str:
-    """The command that goes on with a run, for a shell."""
+    """Return the shell command that resumes a run."""
     flags = ('--config', str(config), '--ckpt_path', str(checkpoint))
     return shlex.join(['dfc2020-geo', 'fit', *flags])
