@@ -1,4 +1,4 @@
-"""Which band is meant: by the description of a band or by the name of a file."""
+"""Band names from band descriptions (``nir``, ``Sigma0_VV_db``) and file names."""
 
 import re
 from collections.abc import Sequence
@@ -43,16 +43,22 @@ _LAST_IN_STEP = 8
 
 
 def name_band(text: str, sensor: Sensor) -> str | None:
-    """Name the band that a text means.
+    """Recognise the band that a description names.
 
     Args:
         text: For example ``'B4'``, ``'band 8a'``, ``'B04 - Red'``, ``'nir'`` or
             ``'Sigma0_VV_db'``.
-        sensor: The sensor whose bands may be meant.
+        sensor: Sensor of the file.
 
     Returns:
-        Name of the band; a polarisation may be one that no model reads. None if no
-        band is meant, or more than one.
+        Name of the band; a polarisation may be one that no network reads. None if the
+        text names no band, or more than one.
+
+    Examples:
+        >>> [name_band(text, 's2') for text in ('B04 - Red', 'band 8a', 'nir', 'red, nir')]
+        ['B04', 'B8A', 'B08', None]
+        >>> name_band('Sigma0_VV_db', 's1')
+        'VV'
     """
     found = {_normalise(match[1]) for match in _TOKENS[sensor].finditer(text)}
     if not found and sensor == 's2':
@@ -62,14 +68,19 @@ def name_band(text: str, sensor: Sensor) -> str | None:
 
 
 def split_file_name(stem: str, sensor: Sensor) -> tuple[str | None, str]:
-    """Split the name of a file into the band and what its scene's files share.
+    """Split a file name into its band and the name of its scene.
 
     Args:
         stem: Name of the file, without its extension.
-        sensor: The sensor whose bands may be meant.
+        sensor: Sensor of the file.
 
     Returns:
-        Name of the band, None if none is meant, and the rest of the name.
+        Name of the band, or None; and the rest of the name, which the files of a scene
+        have in common.
+
+    Examples:
+        >>> split_file_name('T32TQM_20220610_B8A_20m', 's2')
+        ('B8A', 'T32TQM_20220610')
     """
     rest = _GSD.sub('', stem) if sensor == 's2' else stem
     if band := name_band(rest, sensor):
@@ -83,15 +94,15 @@ def split_file_name(stem: str, sensor: Sensor) -> tuple[str | None, str]:
 
 
 def name_bands(descriptions: Sequence[str | None], sensor: Sensor) -> list[str | None]:
-    """Name the bands of a file by their descriptions.
+    """Recognise the bands of a file by their descriptions.
 
     Args:
         descriptions: Description of each band.
-        sensor: The sensor whose bands may be meant.
+        sensor: Sensor of the file.
 
     Returns:
-        Name of each band, None where the description means none. Where descriptions
-        do no more than count the bands, all are None.
+        Name of each band, None where the description names none. If descriptions only
+        count the bands, all are None.
     """
     if _only_counted(descriptions):
         return [None] * len(descriptions)
