@@ -1,4 +1,4 @@
-"""Whether tensors from a file are those of a network and of its optimiser."""
+"""Checks that a file's tensors fit a network and its optimiser."""
 
 import math
 from collections.abc import Mapping

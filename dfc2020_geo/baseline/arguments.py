@@ -1,4 +1,4 @@
-"""The arguments of the 2020 baseline, and the settings that they are here."""
+"""Arguments of the 2020 baseline, translated to settings of this package."""
 
 from collections.abc import Mapping
 from typing import Any

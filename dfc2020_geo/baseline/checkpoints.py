@@ -1,4 +1,4 @@
-"""Checkpoints of the 2020 baseline, taken over and given back."""
+"""Import and export of checkpoints of the 2020 baseline."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A training of the 2020 baseline, as a config of ``dfc2020-geo fit``."""
+"""Config of ``dfc2020-geo fit`` from the 2020 baseline's training arguments."""
 
 import os
 from collections.abc import Mapping

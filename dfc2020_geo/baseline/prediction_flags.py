@@ -1,4 +1,4 @@
-"""The flags of ``scripts/predict.py``: the 2020 baseline's, and what they are here."""
+"""Flags of ``scripts/predict.py``, the 2020 baseline's, as settings of this package."""
 
 import argparse
 import os
@@ -40,7 +40,11 @@ _DATASET = 'sen12ms_holdout'
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the baseline's flags, and of one of our own."""
+    """Build the parser of the baseline's flags, and of ``--overwrite``.
+
+    Returns:
+        The parser, with the baseline's defaults.
+    """
     parser = argparse.ArgumentParser('predict.py', description=_TEXT)
     add = parser.add_argument
     path = os.path.expanduser

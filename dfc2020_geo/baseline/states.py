@@ -1,4 +1,4 @@
-"""``checkpoint_step_N.pth`` of the 2020 baseline: read and written."""
+"""Reading and writing ``checkpoint_step_N.pth`` of the 2020 baseline."""
 
 import pickle
 import re

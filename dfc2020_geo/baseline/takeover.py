@@ -1,4 +1,4 @@
-"""A state of training from elsewhere, set up as if ``fit`` had come to it."""
+"""A trainer in the state of an imported training, for a checkpoint that ``fit`` writes."""
 
 import logging
 import tempfile

@@ -40,7 +40,11 @@ _EPILOG = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of the baseline's flags, with its defaults."""
+    """Build the parser of the baseline's flags.
+
+    Returns:
+        The parser, with the baseline's defaults.
+    """
     parser = argparse.ArgumentParser('train.py', description=_TEXT, epilog=_EPILOG)
     add = _adder(parser)
     add('experiment_name', 'name of the run, and of its folder in LOG_DIR')
