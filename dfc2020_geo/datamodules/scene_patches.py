@@ -53,7 +53,7 @@ class ScenePatches(DrawsSamples, Dataset[Sample]):
             RuntimeError: If a file is damaged; the message names it.
         """
         scene = self.scenes[window.scene]
-        place = scene.pixels.transform
+        place = scene.grid.transform
         left, top = place @ (window.columns.start, window.rows.start)
         right, bottom = place @ (window.columns.stop, window.rows.stop)
         sample = scene[left:right, bottom:top]

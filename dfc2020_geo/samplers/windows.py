@@ -54,10 +54,10 @@ def grid_windows(
     Raises:
         ValueError: If *overlap* is not smaller than *size*.
     """
-    pixels = scene.pixels
+    grid = scene.grid
     rows, columns = (
         Axis(length, s, overlap)
-        for length, s in zip((pixels.height, pixels.width), size, strict=True)
+        for length, s in zip((grid.height, grid.width), size, strict=True)
     )
     near_rows, near_columns = _labelled(scene)
     for i, scored_rows in enumerate(rows.finished):
@@ -72,7 +72,7 @@ def grid_windows(
 def _labelled(scene: JoinedScenes) -> tuple[Span, Span]:
     """Return rows and columns of the bounding box of the labels."""
     left, bottom, right, top = scene.index.total_bounds
-    place = ~scene.pixels.transform
+    place = ~scene.grid.transform
     (left, top), (right, bottom) = place @ (left, top), place @ (right, bottom)
     across, down = 1 + _MARGIN * (right - left), 1 + _MARGIN * (bottom - top)
     rows = Span(int(top - down), int(bottom + down) + 1)
@@ -102,13 +102,13 @@ def draw_windows(
     Yields:
         Windows, in random order.
     """
-    pixels = scene.pixels
-    height, width = min(size[0], pixels.height), min(size[1], pixels.width)
-    place = ~pixels.transform
+    grid = scene.grid
+    height, width = min(size[0], grid.height), min(size[1], grid.width)
+    place = ~grid.transform
     for x, y in _InsideSampler(scene, (height, width), count, rng):
         column, row = (round(value) for value in place @ (x.start, y.stop))
-        row = min(max(row, 0), pixels.height - height)
-        column = min(max(column, 0), pixels.width - width)
+        row = min(max(row, 0), grid.height - height)
+        column = min(max(column, 0), grid.width - width)
         spans = Span(row, row + height), Span(column, column + width)
         yield PatchWindow(number, *spans, *spans)
 
@@ -128,9 +128,9 @@ class _InsideSampler(RandomPatchSampler):
         rng: np.random.Generator,
     ) -> None:
         super().__init__(scene, size=size, length=length, generator=rng)
-        pixels, (xres, yres) = scene.pixels, scene.res
-        left, top = pixels.transform @ (0, 0)
-        right, bottom = pixels.transform @ (pixels.width, pixels.height)
+        grid, (xres, yres) = scene.grid, scene.res
+        left, top = grid.transform @ (0, 0)
+        right, bottom = grid.transform @ (grid.width, grid.height)
         # Half a pixel more: the outermost patches are as likely as the others.
         across, down = (size[1] - 0.999) / 2 * xres, (size[0] - 0.999) / 2 * yres
         inside = shapely.box(left + across, bottom + down, right - across, top - down)

@@ -305,7 +305,7 @@ def test_paths_inside_an_archive_keep_their_slashes(root: Path, tmp_path: Path) 
     data.setup('test')
     assert isinstance(data.test_dataset, GriddedPatches)
     [scene] = data.test_dataset.scenes
-    assert scene.pixels.height == PLACES['a'].height
+    assert scene.grid.height == PLACES['a'].height
 
 
 def _write_torchgeos(folder: Path, place: Place) -> None:

@@ -133,7 +133,7 @@ def test_a_patch_is_what_is_cut_from_the_whole(tmp_path: Path) -> None:
     turned = Place('EPSG:32633', -29431.3, 5414400.9, 60, 75)
     scene = _join(tmp_path, NORTH, s1=turned, labels=turned)
     whole = scene[:, :]
-    left, top = scene.pixels.transform @ (0, 0)
+    left, top = scene.grid.transform @ (0, 0)
     assert (
         whole['image'].shape[1:]
         == scene[left : left + 570, top - 410 : top]['image'].shape[1:]
@@ -196,7 +196,9 @@ def test_bands_are_named_as_people_name_them(tmp_path: Path) -> None:
     path = write(tmp_path / 's1.tif', s1[::-1], NORTH, names=names)
     np.testing.assert_array_equal(Sentinel1Scenes(path)[:, :]['image'], s1)
     twice = write(tmp_path / 'twice.tif', s1, NORTH, names=('VV', 'VV'))
-    with pytest.raises(RuntimeError, match=r'described as VV, .* got 2 \(VV, VV\) in'):
+    with pytest.raises(
+        RuntimeError, match=r'described as VV, .* got 2 bands \(VV, VV\) in'
+    ):
         Sentinel1Scenes(twice, bands=['VV'])
 
 
@@ -266,7 +268,7 @@ def test_pixels_without_data_are_ignored(tmp_path: Path) -> None:
     s2[:, :5] = 0
     s1[:, -4:] = np.nan
     s1[:, 20, :3] = 0
-    s1[0, 30, :3] = np.nan  # the other polarisation is there
+    s1[0, 30, :3] = np.nan  # the other polarisation is there: no data, as in a map
     labels[:, :, 50:] = 0
     labels[:, :, :2] = 99
     scene = (
@@ -275,8 +277,9 @@ def test_pixels_without_data_are_ignored(tmp_path: Path) -> None:
         & LabelScenes(write(tmp_path / 'l.tif', labels, NORTH, nodata=99))
     )
     expected = np.zeros((41, 57), int)
-    for hole in np.s_[:5, :], np.s_[-4:, :], np.s_[20, :3], np.s_[:, 50:], np.s_[:, :2]:
+    for hole in np.s_[:5, :], np.s_[-4:, :], np.s_[20, :3], np.s_[30, :3]:
         expected[hole] = IGNORE_INDEX
+    expected[:, 50:] = expected[:, :2] = IGNORE_INDEX
     np.testing.assert_array_equal(scene[:, :]['mask'], expected)
 
 
@@ -340,7 +343,7 @@ def test_values_that_are_no_codes_and_no_backscatter_are_refused(
     with pytest.raises(RuntimeError, match=r'l.tif: .* codes of an integer type'):
         labels[:, :]
     complex_ = write(tmp_path / 'slc.tif', s1_image(NORTH, NORTH) + 0j, NORTH)
-    with pytest.raises(RuntimeError, match=r"real numbers, got {'complex64'} in .*slc"):
+    with pytest.raises(RuntimeError, match=r'real numbers, got complex64 in .*slc'):
         Sentinel1Scenes(complex_)
 
 
@@ -392,9 +395,8 @@ def test_torchgeos_own_datasets_give_the_same_samples(tmp_path: Path) -> None:
     for query in GriddedPatchSampler(expected, size=16):
         one, other = expected[query], theirs[query]
         assert torch.equal(one['mask'], other['mask'])
-        there = one['image'].isfinite()
-        assert torch.equal(one['image'][there], other['image'][there])
-        assert (other['image'][~there] == 0).all()  # torchgeo's fill
+        # torchgeo alone would fill with 0 outside.
+        np.testing.assert_array_equal(one['image'], other['image'])
 
 
 def _open(folder: Path, bands: list[str], **changes: object) -> list[JoinedScenes]:
@@ -434,7 +436,7 @@ def test_a_scene_of_sentinel_1_alone_has_its_pixels(tmp_path: Path) -> None:
     images = {'s1': (Sentinel1Scenes, tmp_path / 's1')}
     scenes = _open(tmp_path, ['VH'], images=images)
     assert [scene.bands for scene in scenes] == [('VH',), ('VH',)]
-    assert scenes[1].pixels.height == SOUTH.height
+    assert scenes[1].grid.height == SOUTH.height
 
 
 def test_missing_and_doubtful_partners_are_named(tmp_path: Path) -> None:

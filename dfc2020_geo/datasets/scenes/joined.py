@@ -4,17 +4,16 @@ from typing import Any
 
 import torch
 from rasterio import Affine
-from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from torch import Tensor
-from torchgeo.datasets import GeoDataset, IntersectionDataset
+from torchgeo.datasets import GeoDataset, IntersectionDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...bands import BANDS, Sensor
 from ...classes import IGNORE_INDEX
 from ...io.grid import RasterGrid
-from ...io.nodata import valid_pixels
-from ...io.rasters import grid_of, open_raster
+from ...io.nodata import complete_pixels
 from ..plotting import DrawsSamples
+from .files import DatasetFiles
 
 
 class JoinedScenes(DrawsSamples, IntersectionDataset):
@@ -22,23 +21,27 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
 
     A sample has an 'image' with its channels in the order of
     :data:`~dfc2020_geo.bands.BANDS`, whatever the order of the datasets, and a 'mask'
-    that is ignored where one of the sensors has no data. Everything is read on the
+    that is ignored where one of the sensors has no data. Rasters, those of torchgeo's
+    ``Sentinel2`` and ``Sentinel1`` as well, are read as ``map`` reads them, on the
     pixels of the first dataset: a rectangle that lies between them is moved to the
     nearest. Times are not compared.
 
     Attributes:
-        leaves: The datasets that are joined; torchgeo's ``Sentinel2`` and
-            ``Sentinel1`` as well.
+        leaves: The datasets that are joined.
         bands: Names of the channels.
-        pixels: The pixels of the first file of the first dataset.
+        grid: The pixels of the first file of the first dataset.
     """
 
-    def __init__(self, dataset1: GeoDataset, dataset2: GeoDataset) -> None:
+    def __init__(
+        self, dataset1: GeoDataset, dataset2: GeoDataset, s2_offset: float = 0.0
+    ) -> None:
         """Join two datasets.
 
         Args:
             dataset1: Images or labels, whose CRS and pixels count.
             dataset2: Others; they are read in that CRS from now on.
+            s2_offset: What is added to the stored numbers of Sentinel-2, where they are
+                not those of no data: -1000 since processing baseline 04.00.
 
         Raises:
             RuntimeError: If they have no place in common.
@@ -60,8 +63,13 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             )
         self.scheme = getattr([*labels, self][0], 'scheme', self.scheme)
         self.bands = tuple(name for name in BANDS if name in names)
+        self.s2_offset = s2_offset
         self._order = [names.index(name) for name in self.bands]
-        self.pixels = _find_pixels(self.leaves[0])
+        self._readers = [
+            DatasetFiles(leaf, s2_offset) if _has_rasters(leaf) else None
+            for leaf in self.leaves
+        ]
+        self.grid = _require_upright(self._readers[0] or DatasetFiles(self.leaves[0]))
 
     def __and__(self, other: GeoDataset) -> 'JoinedScenes':
         """Join these scenes with more images, or with labels.
@@ -69,7 +77,7 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
         Args:
             other: Images or labels, of torchgeo as well.
         """
-        return JoinedScenes(self, other)
+        return JoinedScenes(self, other, self.s2_offset)
 
     def __getitem__(self, index: GeoSlice) -> Sample:
         """Read a rectangle.
@@ -78,42 +86,87 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             index: ``[xmin:xmax, ymin:ymax]``, coordinates of the CRS.
 
         Returns:
-            'image', 'mask', 'bounds' and 'transform', as far as the datasets have them;
-            those of the first one.
+            'image' of shape ``(C, H, W)``, float32, Sentinel-2 in reflectance x 10 000
+            and Sentinel-1 in dB, NaN where a file has no data; 'mask' of shape
+            ``(H, W)``, int64; as far as the datasets have them; 'bounds' and
+            'transform' as torchgeo has them, in float64.
 
         Raises:
             IndexError: If no dataset has anything there.
+            RuntimeError: If a file is damaged; the message names it.
         """
-        x, y = self._snap(index)
-        samples = [_read(leaf, x, y) for leaf in self.leaves]
-        if not any(samples):
-            raise IndexError(f'Expected a place in {self.bounds}, got {index}.')
-        sample = dict(next(filter(None, samples)))
-        shape = tuple(round((s.stop - s.start) / s.step) for s in (y, x))
-        images, valid = [], torch.ones(shape, dtype=torch.bool)
-        for leaf, read in zip(self.leaves, samples, strict=True):
+        x, y, _ = self._disambiguate_slice(index)
+        grid, rows, columns = self._snap(x, y)
+        x, y = _rectangle(grid, rows, columns)
+        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        sample: Sample = {}
+        images, masks, valid = [], [], torch.ones(shape, dtype=torch.bool)
+        for leaf, reader in zip(self.leaves, self._readers, strict=True):
+            if reader is None:
+                read, known = _read_other(leaf, x, y, shape)
+            else:
+                times = leaf._disambiguate_slice((x, y))[2]
+                read, known = reader.sample(x, y, times, grid, rows, columns)
+            sample = sample or dict(read)
+            valid &= known
             if names := _bands(leaf):
                 images.append(_image(read, names, shape))
-                for channels in _by_sensor(images[-1], names):
-                    valid &= valid_pixels(channels[None])[0]
             else:
-                sample['mask'] = read.get('mask', torch.full(shape, IGNORE_INDEX))
+                masks.append(read.get('mask', torch.full(shape, IGNORE_INDEX)))
+        if not sample:
+            raise IndexError(f'Expected a place in {self.bounds}, got {index}.')
         if images:
             sample['image'] = torch.cat(images)[self._order]
-        if 'mask' in sample:
-            sample['mask'] = sample['mask'].where(valid, IGNORE_INDEX)
+        for mask in masks:  # one at the most
+            sample['mask'] = mask.where(valid, IGNORE_INDEX)
         return sample if self.transforms is None else self.transforms(sample)
 
-    def _snap(self, index: GeoSlice) -> tuple[slice, slice]:
-        """Move a rectangle to whole pixels of the first dataset."""
-        x, y, _ = self._disambiguate_slice(index)
-        c, f = self.pixels.transform.c, self.pixels.transform.f
+    def _snap(self, x: slice, y: slice) -> tuple[RasterGrid, slice, slice]:
+        """Move a rectangle to whole pixels of the first dataset.
+
+        Returns:
+            The grid, of pixels as large as asked for, and the rows and columns of it.
+        """
+        grid, (c, f) = self.grid, (self.grid.transform.c, self.grid.transform.f)
         left, top = round((x.start - c) / x.step), round((f - y.stop) / y.step)
         width, height = (round((s.stop - s.start) / s.step) for s in (x, y))
-        return (
-            slice(c + left * x.step, c + (left + width) * x.step, x.step),
-            slice(f - (top + height) * y.step, f - top * y.step, y.step),
+        if (x.step, y.step) != (grid.transform.a, -grid.transform.e):
+            grid = RasterGrid(
+                grid.crs,
+                Affine(x.step, 0, c, 0, -y.step, f),
+                top + height,
+                left + width,
+            )
+        return grid, slice(top, top + height), slice(left, left + width)
+
+
+def _rectangle(grid: RasterGrid, rows: slice, columns: slice) -> tuple[slice, slice]:
+    a, _, c, _, e, f = grid.transform[:6]
+    return (
+        slice(c + columns.start * a, c + columns.stop * a, a),
+        slice(f + rows.stop * e, f + rows.start * e, -e),
+    )
+
+
+def _has_rasters(leaf: Any) -> bool:
+    """Tell whether a dataset can be read by the reader of ``map``."""
+    if not isinstance(leaf, RasterDataset) or leaf.time_series:
+        return False
+    if hasattr(leaf, 'find_bands'):  # ours
+        return True
+    is_own = type(leaf).__getitem__ is RasterDataset.__getitem__
+    return is_own and bool(_bands(leaf))
+
+
+def _require_upright(files: DatasetFiles) -> RasterGrid:
+    path = files.dataset.index.filepath.iloc[0]
+    own = files.header(path).grid
+    if own.crs == files.grid.crs and not own.transform.is_rectilinear:
+        raise ValueError(
+            f'Expected the first image of a scene not to be turned, got {path}, '
+            'whose rows do not run east; warp it first, for example with gdalwarp.'
         )
+    return files.grid
 
 
 def _leaves(dataset: Any) -> list[Any]:
@@ -134,11 +187,20 @@ def _bands(leaf: Any) -> tuple[str, ...]:
     )
 
 
-def _read(leaf: GeoDataset, x: slice, y: slice) -> Sample:
+def _read_other(
+    leaf: GeoDataset, x: slice, y: slice, shape: tuple[int, ...]
+) -> tuple[Sample, Tensor]:
+    """Read what a dataset gives that has no files of its own to read."""
+    valid = torch.ones(shape, dtype=torch.bool)
     try:
-        return leaf[x, y]
-    except IndexError:
-        return {}  # it has nothing there
+        read = leaf[x, y]
+    except IndexError:  # it has nothing there
+        return {}, ~valid if _bands(leaf) else valid
+    if names := _bands(leaf):
+        image = _image(read, names, shape).numpy()
+        for channels in _by_sensor(names):
+            valid &= torch.from_numpy(complete_pixels(image[channels]))
+    return read, valid
 
 
 def _image(read: Sample, names: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
@@ -151,27 +213,8 @@ def _image(read: Sample, names: tuple[str, ...], shape: tuple[int, ...]) -> Tens
     return image
 
 
-def _by_sensor(image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
+def _by_sensor(names: tuple[str, ...]) -> list[list[int]]:
     sensors: dict[Sensor, list[int]] = {}
     for channel, name in enumerate(names):
         sensors.setdefault(BANDS[name].sensor, []).append(channel)
-    return [image[channels] for channels in sensors.values()]
-
-
-def _find_pixels(leaf: Any) -> RasterGrid:
-    """Find the pixels of a dataset's first file, in the dataset's CRS and res."""
-    crs, (xres, yres) = CRS.from_user_input(leaf.crs), leaf.res
-    left, bottom, right, top = leaf.index.total_bounds
-    path = leaf.index.filepath.iloc[0]
-    with open_raster(path) as raster:
-        grid = grid_of(raster)
-        if grid.crs == crs and grid.is_north_up:
-            left, bottom, right, top = raster.bounds
-        elif grid.crs == crs and not grid.transform.is_rectilinear:
-            raise ValueError(
-                f'Expected the first image of a scene not to be turned, got {path}, '
-                'whose rows do not run east; warp it first, for example with gdalwarp.'
-            )
-    transform = Affine(xres, 0, left, 0, -yres, top)
-    height, width = round((top - bottom) / yres), round((right - left) / xres)
-    return RasterGrid(crs, transform, height, width)
+    return [*sensors.values()]

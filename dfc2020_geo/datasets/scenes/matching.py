@@ -10,11 +10,9 @@ import pyproj
 import shapely
 from geopandas import GeoDataFrame, GeoSeries
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
-from torchgeo.datasets.utils import Sample
 
 from ...bands import Sensor, select_bands
 from ...classes import LegendName
-from ...io.nodata import valid_pixels
 from ...io.rasters import open_raster
 from ..indexing.layout import name_some
 from ..indexing.names import patch_name
@@ -45,24 +43,6 @@ _SLIVER = 0.01
 _PIECES = 32
 
 
-class AddOffset:
-    """Add a number to the values of an image, but where there is no data."""
-
-    def __init__(self, offset: float) -> None:
-        """Initialize a new AddOffset instance.
-
-        Args:
-            offset: What is added.
-        """
-        self.offset = offset
-
-    def __call__(self, sample: Sample) -> Sample:
-        """Change the 'image' of a sample."""
-        image = sample['image']
-        moved = image + self.offset
-        return sample | {'image': moved.where(valid_pixels(image[None])[0], image)}
-
-
 def open_scenes(
     images: Mapping[Sensor, tuple[type[RasterDataset], Paths]],
     labels: Paths,
@@ -83,7 +63,7 @@ def open_scenes(
         bands: Bands to read, as names of bands or band sets.
         scheme: Name of the class scheme.
         legend: What the codes of the labels mean.
-        s2_offset: What is added to the values of Sentinel-2.
+        s2_offset: What is added to the stored numbers of Sentinel-2.
 
     Returns:
         The scenes, sorted by file.
@@ -100,15 +80,14 @@ def open_scenes(
         raise ValueError(f'Expected images of {[*names_of]}, got none of {missing}.')
     for sensor, names in names_of.items():
         dataset, paths = images[sensor]
-        moved = AddOffset(s2_offset) if sensor == 's2' and s2_offset else None
-        openers[sensor] = partial(dataset, bands=names, transforms=moved)
+        openers[sensor] = partial(dataset, bands=names)
         indexes[sensor] = _index(sensor, openers[sensor], paths)
     openers['labels'] = partial(LabelScenes, scheme=scheme, legend=legend)
     indexes['labels'] = _index('labels', openers['labels'], labels)
     first = next(iter(openers))
     places = indexes.pop(first)
     return [
-        _open_scene(first, path, box, openers, indexes)
+        _open_scene(first, path, box, openers, indexes, s2_offset)
         for path, box in zip(places.filepath, places.geometry, strict=True)
     ]
 
@@ -140,6 +119,7 @@ def _open_scene(
     box: Any,
     openers: dict[str, Open],
     indexes: dict[str, GeoDataFrame],
+    s2_offset: float,
 ) -> JoinedScenes:
     scene: Any = openers[first]([path])
     kinds, place = [first], _outline(path, scene.crs)
@@ -152,7 +132,7 @@ def _open_scene(
             )
         files = _choose(path, first, kind, shares)
         other = openers[kind](files, crs=scene.crs, res=scene.res)
-        scene = JoinedScenes(scene, other)
+        scene = JoinedScenes(scene, other, s2_offset)
         kinds, place = [*kinds, kind], shapely.union_all([shares[f] for f in files])
     return scene
 

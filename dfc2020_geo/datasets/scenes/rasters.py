@@ -3,23 +3,23 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import pyproj
-import torch
 from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
-from rasterio.io import DatasetReader
-from torch import Tensor
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
+from ...bands import Band
 from ...io.grid import RasterGrid
-from ...io.rasters import SCENE_SUFFIXES, open_raster
+from ...io.rasters import SCENE_SUFFIXES
+from ...io.scenes.headers import RasterHeader
+from ...io.scenes.opening import require_georeference
+from ...io.scenes.sensor_images import BandFile
 from ..plotting import DrawsSamples
+from .files import DatasetFiles
 from .joined import JoinedScenes
-from .warping import read_on_grid
 
 Transform = Callable[[Sample], Sample]
 Paths = Path | str | Iterable[Path | str]
@@ -32,8 +32,6 @@ class SceneRasters(DrawsSamples, RasterDataset):
     that lie between the pixels asked for, and fill with 0 what no file covers, which is
     the brightest value of Sentinel-1 and the code of a class.
     """
-
-    _unset: ClassVar[float | None] = 0  # no data where a file declares none
 
     def __init__(
         self,
@@ -62,6 +60,7 @@ class SceneRasters(DrawsSamples, RasterDataset):
         self.paths = self._named = [_locate(path) for path in named]
         if not self.files:
             raise DatasetNotFoundError(self)
+        self._reader = DatasetFiles(self)
         found = {path: self._check(path) for path in self.files}
         if crs is None:
             _require_one_crs(found)
@@ -83,27 +82,24 @@ class SceneRasters(DrawsSamples, RasterDataset):
 
     def _check(self, path: str) -> CRS:
         """Return the CRS of a file that can be read from."""
-        with open_raster(path) as raster:
-            if raster.crs is None or raster.transform.is_identity:
-                raise RuntimeError(
-                    f'Expected a georeferenced raster, got {path} without a CRS or '
-                    'transform; georeference it first.'
-                )
-            if others := {t for t in raster.dtypes if np.dtype(t).kind not in 'iuf'}:
-                raise RuntimeError(
-                    f'Expected real numbers, got {others} in {path}; for Sentinel-1 '
-                    'take sigma nought in dB, not single-look complex.'
-                )
-            self._find_bands(raster)
-            return raster.crs
+        header = self._reader.header(path)
+        require_georeference(header)
+        self.find_bands(header)
+        return header.grid.crs
 
     @abstractmethod
-    def _find_bands(self, raster: DatasetReader) -> list[int]:
-        """Return the positions of the bands to read, counted from 1."""
+    def find_bands(self, file: RasterHeader) -> dict[Band, BandFile]:
+        """Find the bands to read in a file, in channel order.
 
-    @abstractmethod
-    def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
-        """Turn what was read of the files, NaN without data, into a sample."""
+        Args:
+            file: Header of the file.
+
+        Returns:
+            The position of each band; none for labels.
+
+        Raises:
+            RuntimeError: If a band is missing; the message names the file.
+        """
 
     def _compute_affine_warp_grid(
         self, crs: Any, transform: Affine, width: int, height: int, dst_crs: Any
@@ -115,7 +111,7 @@ class SceneRasters(DrawsSamples, RasterDataset):
         return super()._compute_affine_warp_grid(crs, transform, width, height, dst_crs)
 
     def __getitem__(self, index: GeoSlice) -> Sample:
-        """Read a rectangle.
+        """Read a rectangle, with the reader of ``map``.
 
         Args:
             index: ``[xmin:xmax:xres, ymin:ymax:yres, tmin:tmax]``, coordinates of the
@@ -131,44 +127,10 @@ class SceneRasters(DrawsSamples, RasterDataset):
             RuntimeError: If a file is damaged; the message names it.
         """
         x, y, t = self._disambiguate_slice(index)
-        times: Any = self.index.index
-        files = self.index[(times.left <= t.stop) & (times.right >= t.start)]
-        files = files.cx[x.start : x.stop, y.start : y.stop]
-        if files.empty:
+        sample, _ = self._reader.sample(x, y, t, *self._reader.place(x, y))
+        if not sample:
             raise IndexError(f'Expected a place in {self.bounds}, got {index}.')
-        transform = Affine(x.step, 0, x.start, 0, -y.step, y.stop)
-        sample: Sample = {
-            'bounds': self._slice_to_tensor((x, y, t)),
-            'transform': torch.tensor(tuple(transform), dtype=torch.float64),
-        }
-        height, width = (round((s.stop - s.start) / s.step) for s in (y, x))
-        pixels = RasterGrid(CRS.from_user_input(self.crs), transform, height, width)
-        sample |= self._read(files.filepath, pixels)
-        return sample if self.transforms is None else self.transforms(sample)
-
-    def _read(self, paths: Iterable[str], pixels: RasterGrid) -> dict[str, Tensor]:
-        """Read files; where they overlap, the first with data counts."""
-        values, path = None, ''
-        for path in paths:
-            with open_raster(path) as raster:
-                indexes = self._find_bands(raster)
-                new = read_on_grid(
-                    raster, indexes, pixels, self.resampling, self._unset
-                )
-            if values is None:
-                values = new
-            else:
-                values = np.where(np.isnan(values).all(axis=0), new, values)
-            if not np.isnan(values).all(axis=0).any():
-                break
-        assert values is not None, 'there is a file'
-        return self._finish(values, path)
-
-    def _slice_to_tensor(self, index: GeoSlice) -> Tensor:
-        x, y, t = self._disambiguate_slice(index)
-        times = (t.start.timestamp(), t.stop.timestamp(), t.step)
-        numbers = (x.start, x.stop, x.step, y.start, y.stop, y.step, *times)
-        return torch.tensor([float(number) for number in numbers], dtype=torch.float64)
+        return sample
 
     def __and__(self, other: GeoDataset) -> JoinedScenes:
         """Join these rasters with others of the same place.

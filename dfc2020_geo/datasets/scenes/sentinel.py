@@ -11,12 +11,12 @@ import numpy as np
 import pyproj
 import torch
 from rasterio.enums import Resampling
-from rasterio.io import DatasetReader
 from torch import Tensor
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
 from ...classes import IGNORE_INDEX, LegendName, get_scheme, require_legend
-from ...io.band_names import name_bands
+from ...io.scenes.headers import RasterHeader
+from ...io.scenes.sensor_images import BandFile, name_header
 from .rasters import Paths, SceneRasters, Transform
 
 
@@ -57,27 +57,30 @@ class _SensorScenes(SceneRasters):
         self.bands = names
         super().__init__(paths, crs, res, names, transforms)
 
-    def _find_bands(self, raster: DatasetReader) -> list[int]:
-        """Find the bands by their descriptions, else by their usual positions."""
-        named = name_bands(raster.descriptions, self._sensor)
-        if not any(named) and raster.count == FILE_BANDS[self._sensor]:
-            named = [*BAND_SETS[self._sensor]]
+    def find_bands(self, file: RasterHeader) -> dict[Band, BandFile]:
+        """Find the bands by their descriptions or the file's name, else by position.
+
+        Args:
+            file: Header of the file.
+
+        Returns:
+            The position of each band to read, in channel order.
+
+        Raises:
+            RuntimeError: If the file lacks one or has it twice; the message names it.
+        """
+        how, named = name_header(file, self._sensor)
         if any(named.count(name) != 1 for name in self.bands):
-            raise self._other_bands(raster)
-        return [named.index(name) + 1 for name in self.bands]
-
-    def _other_bands(self, raster: DatasetReader) -> RuntimeError:
-        descriptions = [text or '?' for text in raster.descriptions]
-        found = ', '.join(descriptions) if any(raster.descriptions) else 'not described'
-        return RuntimeError(
-            f'Expected bands described as {", ".join(self.bands)}, or '
-            f'{FILE_BANDS[self._sensor]} in their usual order, got {raster.count} '
-            f'({found}) in {raster.name}; describe its bands, or read one file per '
-            f"band with torchgeo's Sentinel{self._sensor[1]}."
-        )
-
-    def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
-        return {'image': torch.from_numpy(values)}
+            raise RuntimeError(
+                f'Expected bands described as {", ".join(self.bands)}, or '
+                f'{FILE_BANDS[self._sensor]} in their usual order, got '
+                f'{file.describe()}; describe its bands, or read one file per '
+                f"band with torchgeo's Sentinel{self._sensor[1]}."
+            )
+        return {
+            BANDS[name]: BandFile(file, named.index(name) + 1, how)
+            for name in self.bands
+        }
 
 
 class Sentinel2Scenes(_SensorScenes):
@@ -111,7 +114,6 @@ class LabelScenes(SceneRasters):
     """
 
     is_image = False
-    _unset = None
 
     def __init__(
         self,
@@ -143,12 +145,25 @@ class LabelScenes(SceneRasters):
         self.legend: LegendName = require_legend(legend)
         super().__init__(paths, crs, res, None, transforms)
 
-    def _find_bands(self, raster: DatasetReader) -> list[int]:
-        return [1]
+    def find_bands(self, file: RasterHeader) -> dict[Band, BandFile]:
+        """Find no bands: the first one of a file is read, whatever it is called."""
+        return {}
 
-    def _finish(self, values: np.ndarray, path: str) -> dict[str, Tensor]:
-        known = ~np.isnan(values[0])
-        codes = values[0][known]
+    def to_mask(self, codes: np.ndarray, paths: Sequence[str]) -> dict[str, Tensor]:
+        """Turn codes into class indices.
+
+        Args:
+            codes: Codes of shape ``(H, W)``, float32, NaN without data.
+            paths: Their files, for messages.
+
+        Returns:
+            'mask' of shape ``(H, W)``, int64.
+
+        Raises:
+            RuntimeError: If there are other codes than those of the legend.
+        """
+        known = ~np.isnan(codes)
+        codes = codes[known]
         whole = codes.astype(np.int64)
         indices = np.full(known.shape, IGNORE_INDEX, np.uint8)
         try:
@@ -156,6 +171,7 @@ class LabelScenes(SceneRasters):
             exact = np.array_equal(codes, whole)
             found = self.scheme.encode(whole if exact else codes, self.legend)
         except ValueError as error:
-            raise RuntimeError(f'{path}: {error} Replace this file.') from None
+            names = ', '.join(paths)
+            raise RuntimeError(f'{names}: {error} Replace this file.') from None
         indices[known] = found
         return {'mask': torch.from_numpy(indices).long()}

@@ -119,10 +119,7 @@ def read_header(path: str) -> RasterHeader:
 
 
 def _header(path: str, raster: DatasetReader) -> RasterHeader:
-    # Two or 13 bands are the image itself, whatever the last one is taken for.
-    counts = FILE_BANDS.values()
-    alpha = raster.count not in counts and raster.count - 1 in (1, *counts)
-    alpha = alpha and raster.colorinterp[-1] == ColorInterp.alpha
+    alpha = _has_alpha(raster)
     count = raster.count - alpha
     return RasterHeader(
         path=path,
@@ -143,6 +140,18 @@ def _header(path: str, raster: DatasetReader) -> RasterHeader:
         is_plain=raster.driver == 'GTiff' and raster.compression is None,
         is_tiled=raster.block_shapes[0][1] < raster.width,
     )
+
+
+def _has_alpha(raster: DatasetReader) -> bool:
+    """Tell whether the last band says where there are data."""
+    if raster.colorinterp[-1] != ColorInterp.alpha:
+        return False
+    *others, last = raster.descriptions
+    if others and all(others) and not last:
+        return True
+    # Two or 13 bands are the image itself, whatever the last one is taken for.
+    counts = FILE_BANDS.values()
+    return raster.count not in counts and raster.count - 1 in (1, *counts)
 
 
 @dataclass(repr=False, eq=False)

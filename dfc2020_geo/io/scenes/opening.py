@@ -19,6 +19,9 @@ from .warping import TOLERANCE, ResamplingName
 #: does not read all of them at once.
 _MOST_STEPS = 4
 
+#: What is nearest must not depend on the window; GDAL takes no 0.
+_EXACT = 1e-9
+
 
 def open_scene(
     s2: ImagePaths | None = None,
@@ -151,7 +154,11 @@ def open_bands(
 
 
 def read_files(
-    bands: Iterable[BandFile], grid: RasterGrid, resampling: str, start: int = 0
+    bands: Iterable[BandFile],
+    grid: RasterGrid,
+    resampling: str,
+    start: int = 0,
+    fill: float | None = 0,
 ) -> list[BandReader]:
     """Read bands of files on a grid that need not be theirs.
 
@@ -160,6 +167,7 @@ def read_files(
         grid: The grid to read on.
         resampling: How they are brought to it from another one.
         start: Channel of the first band.
+        fill: Number without data in bands that declare none, where they are warped.
 
     Returns:
         A reader of each file.
@@ -176,8 +184,8 @@ def read_files(
             grid=grid,
             lattice=_align(found[0][1].file.grid, grid, is_nearest),
             resampling=resampling,
-            # What is nearest must not depend on the window.
-            tolerance=0.0 if is_nearest else TOLERANCE,
+            tolerance=_EXACT if is_nearest else TOLERANCE,
+            fill=fill,
         )
         for found in by_path.values()
     ]

@@ -32,6 +32,8 @@ class BandReader:
             be warped.
         resampling: How it is warped: a name of rasterio's.
         tolerance: Largest error of a warped position, in pixels.
+        fill: Number without data in bands that declare none, where they are warped;
+            None if there is no such number.
     """
 
     file: RasterHeader
@@ -41,6 +43,7 @@ class BandReader:
     lattice: Lattice | None
     resampling: str
     tolerance: float = TOLERANCE
+    fill: float | None = 0
 
     def read(
         self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
@@ -190,13 +193,18 @@ class BandReader:
 
     @cached_property
     def _warp(self) -> Warp:
-        return Warp(self.file, self.grid, self.resampling, self.tolerance)
+        fill = 0 if 0 in self._nodata else self.fill
+        return Warp(self.file, self.grid, self.resampling, self.tolerance, fill)
+
+    @cached_property
+    def _nodata(self) -> set[float | None]:
+        """What the bands declare as no data."""
+        return {self.file.nodata[index - 1] for index in self.indexes}
 
     @cached_property
     def _declares_gaps(self) -> bool:
         """Whether more is declared to be without data than 0 in all bands."""
-        numbers = {self.file.nodata[index - 1] for index in self.indexes}
-        is_declared = bool(self._masks or numbers - {None, 0})
+        is_declared = bool(self._masks or self._nodata - {None, 0})
         return is_declared and self.file.alpha is None
 
 

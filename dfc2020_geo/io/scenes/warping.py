@@ -32,12 +32,15 @@ class Warp:
         grid: The grid.
         resampling: How values are made of those around them: a name of rasterio's.
         tolerance: Largest error of a position, in pixels.
+        fill: Number without data, if the file declares none or this one; None if every
+            number is one of data.
     """
 
     file: RasterHeader
     grid: RasterGrid
     resampling: str
     tolerance: float = TOLERANCE
+    fill: float | None = 0
 
     def open(self, handles: Handles, rows: slice, columns: slice) -> WarpedVRT:
         """Open a window, with all bands of the file; undeclared fill becomes NaN.
@@ -51,8 +54,12 @@ class Warp:
             A raster that is the window.
         """
         alpha = self.file.alpha
-        # Fill is 0 in all bands, and must not fade into its neighbours.
-        gaps = {'src_nodata': 0} if alpha is None else {'src_alpha': alpha}
+        gaps: dict[str, Any] = {}
+        if alpha is not None:
+            gaps = {'src_alpha': alpha}
+        elif self.fill is not None:
+            # Fill is 0 in all bands, and must not fade into its neighbours.
+            gaps = {'src_nodata': self.fill}
         return self._open(handles.get(self.file), rows, columns, gaps)
 
     def open_band(

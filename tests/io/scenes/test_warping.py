@@ -10,8 +10,18 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
+from dfc2020_geo.datasets import Sentinel1Scenes, Sentinel2Scenes
 from dfc2020_geo.io.scenes import Scene, open_scene
-from tests.support.scene_files import ORIGIN, UTM32, UTM33, place, write, write_s2
+from tests.support.scene_files import (
+    ORIGIN,
+    UTM32,
+    UTM33,
+    decibels,
+    noise,
+    place,
+    write,
+    write_s2,
+)
 
 ROTATED = Affine.translation(*ORIGIN) @ Affine.rotation(30) @ Affine.scale(10, -10)
 SHAPE = (45, 61)
@@ -328,3 +338,30 @@ def test_an_unknown_resampling(tmp_path: Path) -> None:
     s2, s1 = noisy(tmp_path)
     with pytest.raises(ValueError, match=r"resampling to be one of .* got 'best'"):
         open_scene(s2, s1, bands=['s1'], resampling='best')
+
+
+@pytest.mark.parametrize('west', [179.93, 179.93 - 360])
+@pytest.mark.parametrize('alpha', [False, True])
+def test_degrees_may_go_on_beyond_180(tmp_path: Path, west: float, alpha: bool) -> None:
+    utm60 = from_origin(723_000, 5_300_000, 10, 10)  # 180 degrees lie within
+    s2 = write(tmp_path / 's2.tif', noise(13, 200, 220), 'EPSG:32660', utm60)
+    radar = decibels(1500, 1400)
+    if alpha:
+        radar = np.concatenate([radar, np.full((1, 1500, 1400), 255, np.float32)])
+    own = from_origin(west, 47.88, 0.0001, 0.0001)
+    s1 = write(tmp_path / 's1.tif', radar, 'EPSG:4326', own)
+    if alpha:
+        with rasterio.open(s1, 'r+') as raster:
+            raster.colorinterp = [*raster.colorinterp[:2], ColorInterp.alpha]
+    image, valid = whole(open_scene(s2, s1, bands=['B02', 's1']))
+    assert valid.all()
+    # The nearest pixels, within the reach of the kernel.
+    columns, rows = np.meshgrid(np.arange(220) + 0.5, np.arange(200) + 0.5)
+    x, y = utm60 @ (columns.ravel(), rows.ravel())
+    x, y = map(np.array, transform('EPSG:32660', 'EPSG:4326', x, y))
+    columns = ((x - west) % 360 / 0.0001).astype(int)
+    near = radar[0, ((47.88 - y) / 0.0001).astype(int), columns]
+    assert np.corrcoef(near, image[1].ravel())[0, 1] > 0.5
+    joined = Sentinel2Scenes(s2) & Sentinel1Scenes(s1)
+    x, y = slice(723_000, 725_200), slice(5_298_000, 5_300_000)
+    np.testing.assert_array_equal(joined[x, y]['image'][-2:], image[1:])
