@@ -192,10 +192,10 @@ def write_published(folder: Path, **arguments: object) -> nn.Module:
 
     with (DATA / 'args_unet.pkl').open('rb') as file:
         args = Namespace(**vars(pickle.load(file)) | arguments)
-    stride = args.out_stride
+    settings = {'output_stride': args.out_stride} if args.model == 'deeplab' else {}
     names = {'unet': 'baseline-unet', 'deeplab': 'baseline-deeplabv3+'}
     network = fill_network(
-        build_network(names[args.model], 12 if args.use_s1 else 10, 9, stride)
+        build_network(names[args.model], 12 if args.use_s1 else 10, 9, settings)
     )
     folder.mkdir()
     (folder / 'args.pkl').write_bytes(pickle.dumps(args, protocol=3))

@@ -6,7 +6,7 @@ from pydoc import locate
 from typing import Any
 
 from ..bands import band_names
-from ..models.contract import NETWORK_FACTS, SHARED_FACTS
+from ..models.contract import SHARED_FACTS
 from .settings import Statement, find_statement
 
 
@@ -63,17 +63,17 @@ def check_facts(
     Raises:
         ValueError: If a setting is another than the checkpoint's.
     """
-    for group, names in (('data', SHARED_FACTS), ('model', NETWORK_FACTS)):
-        for name in names:
-            value = config[group].init_args.get(name)
-            if name in contract and not _same(name, value, contract[name]):
-                said = find_statement(statements, f'{group}.{name}')
-                where = said.where if said else 'the defaults'
-                raise ValueError(
-                    f'Expected {group}.{name}={contract[name]} as in the checkpoint '
-                    f'{path}, got {value} in {where}; leave it out, or take another '
-                    'checkpoint.'
-                )
+    for name, expected in contract.items():
+        group = 'data' if name in SHARED_FACTS else 'model'
+        settings = config[group].init_args
+        if name in settings and not _same(name, settings[name], expected):
+            said = find_statement(statements, f'{group}.{name}')
+            where = said.where if said else 'the defaults'
+            raise ValueError(
+                f'Expected {group}.{name}={expected} as in the checkpoint {path}, got '
+                f'{settings[name]} in {where}; leave it out, or take another '
+                'checkpoint.'
+            )
 
 
 def _same(name: str, one: Any, other: Any) -> bool:

@@ -9,7 +9,8 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torchgeo.datamodules import BaseDataModule
 
@@ -22,8 +23,9 @@ from ..callbacks import (
 )
 from ..datamodules import LandCoverDataModule
 from ..inference import SceneDataModule, SceneMapWriter, show_megapixels
-from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path, read_checkpoint
-from ..tasks import LandCoverSegmentation
+from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
+from ..tasks import AtomicCheckpointIO, LandCoverSegmentation
+from ..tasks.checkpoints import find_newest
 from .conflicts import check_facts, check_lr, check_shared_facts
 from .help import describe_settings, shorten, suggest
 from .settings import find_statement, read_statements, resolve_configs
@@ -66,6 +68,7 @@ class LandCoverCLI(LightningCLI):
         self.args = resolve_configs(sys.argv[1:] if args is None else args)
         _quieten_libraries(is_training='fit' in self.args[:1])
         self.statements = read_statements(self.args)
+        self.checkpoints = AtomicCheckpointIO()
         super().__init__(
             model_class=LandCoverSegmentation,
             datamodule_class=BaseDataModule,
@@ -94,12 +97,14 @@ class LandCoverCLI(LightningCLI):
         parser.add_lightning_class_args(ScoreWriter, 'scores')
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the trainer, with those writers that write what the data are."""
+        """Make the trainer, with whole checkpoints and the writers for its data."""
         trainer = super().instantiate_trainer(**kwargs)
         has_scenes = isinstance(self.datamodule, SceneDataModule)
         others = PatchWriter if has_scenes else SceneMapWriter
         kept = [c for c in vars(trainer)['callbacks'] if not isinstance(c, others)]
         vars(trainer)['callbacks'] = kept
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = self.checkpoints
         if has_scenes:
             show_megapixels(trainer)
         return trainer
@@ -113,7 +118,7 @@ class LandCoverCLI(LightningCLI):
         if path is None:
             self._parse(parser, args)
             return
-        checkpoint = read_checkpoint(path)
+        checkpoint = self.checkpoints.read(path)
         settings = json.dumps(_settings(checkpoint))
         # The first config counts least: after it come the user's, and the flags.
         self._parse(parser, [stage, f'--config={settings}', *rest])
@@ -162,6 +167,12 @@ class LandCoverCLI(LightningCLI):
 
         Lightning would let its hyperparameters override configs and flags.
         """
+
+    def fit(self, model: LightningModule, **kwargs: Any) -> None:
+        """Train; ``ckpt_path=last`` is the newest whole checkpoint of the run."""
+        if kwargs.get('ckpt_path') == 'last':
+            kwargs['ckpt_path'] = find_newest(self.trainer)
+        self.trainer.fit(model, **kwargs)
 
     def after_fit(self) -> None:
         """Say where the trained network is."""

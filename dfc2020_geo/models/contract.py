@@ -1,18 +1,19 @@
-"""What a checkpoint fixes: facts that decide the shape or the meaning of a network.
+"""The contract of a checkpoint: facts that decide the shape or meaning of a network.
 
 The datamodule, the task and a checkpoint each state such facts; two statements of the
 same fact must agree. In a checkpoint they stand under :data:`CONTRACT_KEY`, as plain
-values, beside the versions of the packages that wrote it.
+values, beside the checkpoint's format and the versions of the packages that wrote it.
 """
 
 import pickle
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from torch import Tensor
 
 from .. import __version__
 from ..bands import VALUE_RANGE, NanPolicy, band_names, select_bands
@@ -21,13 +22,12 @@ from ..classes import get_scheme
 #: Where a checkpoint of this package keeps what it fixes.
 CONTRACT_KEY = 'dfc2020_geo'
 
-#: Facts that data and model share: what goes in, and what comes out means.
+#: Facts that data and model share: bands, classes, and the treatment of NaN.
 SHARED_FACTS = ('bands', 'scheme', 'nan')
 
-#: Facts of a network alone: torchgeo's, one of the 2020 baseline, and either.
-TORCHGEO_FACTS = ('model', 'backbone', 'num_filters')
-BASELINE_FACTS = ('model', 'output_stride')
-NETWORK_FACTS = tuple(dict.fromkeys(TORCHGEO_FACTS + BASELINE_FACTS))
+#: Number of the format of checkpoints: what an older reader cannot read has a higher
+#: one. Those without a number are read as 0, which had no more than the number less.
+FORMAT = 1
 
 
 def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]:
@@ -45,10 +45,9 @@ def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]
     Raises:
         ValueError: If a band, the scheme or *nan* is unknown.
     """
-    if nan not in get_args(NanPolicy):
-        raise ValueError(
-            f"Expected nan to be one of {get_args(NanPolicy)}, got '{nan}'."
-        )
+    policies = get_args(NanPolicy)
+    if nan not in policies:
+        raise ValueError(f"Expected nan to be one of {policies}, got '{nan}'.")
     sensors = sorted({band.sensor for band in select_bands(bands)})
     classes = get_scheme(scheme).classes
     return {
@@ -109,7 +108,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no such checkpoint.
+        ValueError: If the file is no such checkpoint, or one of a newer format.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'Expected a checkpoint, got no file at {path}.')
@@ -120,9 +119,99 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
             f'Expected a Lightning checkpoint of plain values and tensors, got {path}, '
             'which is damaged or something else.'
         ) from error
-    if not isinstance(checkpoint, dict) or CONTRACT_KEY not in checkpoint:
+    is_dict = isinstance(checkpoint, dict)
+    is_ours = is_dict and isinstance(checkpoint.get(CONTRACT_KEY), dict)
+    if not is_ours:
         raise ValueError(
             f'Expected a checkpoint that names its bands and classes, got {path}; '
             'train it with dfc2020_geo.tasks.LandCoverSegmentation.'
         )
+    try:
+        check_format(checkpoint[CONTRACT_KEY])
+    except ValueError as error:
+        raise ValueError(f'{error} (This is {path}.)') from error
+    parts = ('hyper_parameters', 'state_dict')
+    if lacking := [k for k in parts if not isinstance(checkpoint.get(k), dict)]:
+        raise ValueError(
+            f'Expected a checkpoint with {" and ".join(parts)}, got {path} without '
+            f'{" and ".join(lacking)}; save it with a Trainer.'
+        )
     return checkpoint
+
+
+def check_format(contract: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that a newer version of this package wrote.
+
+    Args:
+        contract: What stands under :data:`CONTRACT_KEY`.
+
+    Raises:
+        ValueError: If its format is newer than :data:`FORMAT`.
+    """
+    found = contract.get('format', 0)
+    if not isinstance(found, int) or found > FORMAT:
+        writer = contract.get('versions', {}).get('dfc2020-geo', 'another version')
+        raise ValueError(
+            f'Expected a checkpoint of format {FORMAT} or older, got format {found!r}, '
+            f'written by dfc2020-geo {writer}; this is {__version__}: update it.'
+        )
+
+
+def check_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not those of a network, and say which ones.
+
+    Args:
+        found: Weights by name, from a file.
+        expected: Weights of the network.
+
+    Raises:
+        ValueError: If one is missing, unknown, of another shape, or not of real numbers.
+    """
+    if difference := describe_difference(found, expected):
+        raise ValueError(
+            f'Expected the weights of the network that the checkpoint describes, got '
+            f'{difference}; the file is damaged or of another network: take another '
+            'checkpoint.'
+        )
+
+
+def describe_difference(
+    found: Mapping[str, Any], expected: Mapping[str, Tensor]
+) -> str:
+    """Describe in what weights are not those of a network.
+
+    Args:
+        found: Weights by name, from a file.
+        expected: Weights of the network.
+
+    Returns:
+        Names with their shapes, the first of each kind of difference and how many
+        there are; nothing, if there is no difference.
+    """
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    numbers = [name for name, value in found.items() if not _is_real(value)]
+    other = [
+        f'{name} of shape {tuple(value.shape)}, not {shapes[name]}'
+        for name, value in found.items()
+        if name in shapes and name not in numbers and tuple(value.shape) != shapes[name]
+    ]
+    kinds = {
+        'no': [name for name in shapes if name not in found],
+        'unknown': [name for name in found if name not in shapes],
+        'other': other,
+        'no real numbers in': numbers,
+    }
+    return '; '.join(
+        f'{kind} {_first(names)}' for kind, names in kinds.items() if names
+    )
+
+
+def _is_real(value: Any) -> bool:
+    if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
+        return False
+    return value.layout is torch.strided and not value.is_meta
+
+
+def _first(names: Sequence[str]) -> str:
+    listed = ', '.join(map(str, names[:3]))
+    return f'{listed} ({len(names)} in all)' if len(names) > 3 else listed

@@ -1,4 +1,4 @@
-"""Weights that others trained, for the backbones of networks."""
+"""Pretrained weights of backbones, and what libraries say of those they lack."""
 
 import pickle
 from collections.abc import Generator
@@ -26,15 +26,19 @@ _REASONS = {
 
 
 @contextmanager
-def explain_missing(weights: WeightsEnum | bool | str | None) -> Generator[None]:
-    """Say of a backbone's weights that cannot be loaded what to do instead.
+def explain_refusals(
+    backbone: str, weights: WeightsEnum | bool | str | None
+) -> Generator[None]:
+    """Translate what libraries say of a backbone or weights that they do not have.
 
     Args:
-        weights: The weights that are asked for while the context is open.
+        backbone: Name of the backbone that is asked for while the context is open.
+        weights: Its initial weights.
 
     Raises:
-        OSError: If they are not there and cannot be fetched.
-        ValueError: If they are unknown, no weights, or those of another backbone.
+        OSError: If the weights are not there and cannot be fetched.
+        ValueError: If the backbone is unknown, or the weights are unknown, no weights,
+            or those of another backbone.
     """
     try:
         yield
@@ -48,6 +52,12 @@ def explain_missing(weights: WeightsEnum | bool | str | None) -> Generator[None]
             'model.weights=null.'
         ) from error
     except _REFUSALS as error:
+        # smp refuses an unknown backbone with a KeyError, timm with its own error.
+        if 'encoder name' in str(error) or 'Unknown model' in str(error):
+            raise ValueError(
+                f"Expected a backbone of smp, or of timm with 'tu-' before its name, "
+                f"got '{backbone}'."
+            ) from error
         if not (reason := _reason(error)):
             raise
         raise ValueError(

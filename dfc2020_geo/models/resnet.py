@@ -4,7 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models import ResNet
+from torchvision.models._api import WeightsEnum
 from torchvision.models.resnet import Bottleneck
+
+from .pretrained import load_backbone
 
 #: Stride and dilation of each stage, by output stride.
 _STAGES = {16: ((1, 1), (2, 1), (2, 1), (1, 2)), 8: ((1, 1), (2, 1), (1, 2), (1, 4))}
@@ -46,6 +49,18 @@ class DilatedResNet101(ResNet):
         for stage, (stride, dilation) in plan:
             grid = _MULTI_GRID if stage is self.layer4 else (1,) * len(stage)
             _dilate(stage, stride, [dilation * factor for factor in grid])
+
+    def load_pretrained(self, weights: WeightsEnum | str | bool) -> None:
+        """Load trained weights into all but the first convolution.
+
+        Args:
+            weights: True for ImageNet's, weights of torchvision or their name, or a
+                file with a state dict.
+
+        Raises:
+            ValueError: If the weights are not those of a ResNet-101.
+        """
+        load_backbone(self, weights)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # ty: ignore[incompatible-method-override] (features)
         """Compute features.

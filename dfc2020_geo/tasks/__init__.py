@@ -1,5 +1,6 @@
 """Tasks: a network with its loss, its optimiser and its scores."""
 
+from .checkpoints import AtomicCheckpointIO
 from .segmentation import LandCoverSegmentation
 
-__all__ = ['LandCoverSegmentation']
+__all__ = ['AtomicCheckpointIO', 'LandCoverSegmentation']

@@ -1,128 +1,280 @@
-"""What a task writes into its checkpoints, and refuses to read from them."""
+"""Checkpoints of a task: arguments and weights, and files that are whole or absent."""
 
+import copy
 import inspect
-from collections.abc import Mapping
-from types import MappingProxyType
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.trainer.states import TrainerFn
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from ..models.contract import CONTRACT_KEY, find_conflict, public_path, versions
+from ..io.atomic import replacing
+from ..models.contract import public_path, read_checkpoint
 from .acceleration import SWITCHES
-from .optimizers import describe_schedule
+
+#: Arguments that are made by a class, as the parser writes them into a checkpoint, and
+#: what that class must be.
+_FACTORIES: dict[str, type] = {'optimizer': Optimizer, 'lr_scheduler': LRScheduler}
 
 
-class ContractInCheckpoint(LightningModule):
-    """A task whose checkpoints say what it reads and what its answers mean."""
+def record_arguments(cls: type, arguments: dict[str, Any]) -> None:
+    """Keep of a task's arguments what a checkpoint may hold, as plain values.
 
-    #: Scores of before training was stopped, until they are back in their place.
-    _scores: Mapping[str, float] = MappingProxyType({})
+    Both LightningCLI and torchgeo's hand each saved hyperparameter to the constructor
+    and read the checkpoint with ``weights_only``.
 
-    #: Whether schedulers have not looked at those of the last epoch yet.
-    _is_due = False
+    Args:
+        cls: The task.
+        arguments: Its hyperparameters, changed in place.
+    """
+    known = inspect.signature(cls).parameters
+    kept = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in arguments.items()
+        if name == '_instantiator'
+        or (name in known and name not in SWITCHES and not callable(value))
+    }
+    # The trained weights are here: loading them shall not fetch the initial ones.
+    kept |= {'weights': None, '_class_path': public_path(cls)}
+    arguments.clear()
+    arguments.update(kept)
 
-    @property
-    def contract(self) -> dict[str, Any]:
-        """The facts that a checkpoint of this task fixes, as plain values."""
-        raise NotImplementedError
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the arguments of this class alone, as plain values, and the facts.
+def restore_task[Task: LightningModule](
+    cls: type[Task], checkpoint: dict[str, Any], path: Path | str, **others: Any
+) -> Task:
+    """Build the task of a checkpoint, with its weights; nothing in the file is run.
 
-        Both LightningCLI and torchgeo's hand each saved hyperparameter to the
-        constructor and read the checkpoint with ``weights_only``.
-        """
-        arguments = inspect.signature(type(self).__init__).parameters
-        kept = {
-            name: _plain(value)
-            for name, value in checkpoint['hyper_parameters'].items()
-            if name == '_instantiator' or (name in arguments and not callable(value))
-        }
-        for name in SWITCHES:
-            kept.pop(name, None)
-        # The trained weights are here: loading them shall not fetch the initial ones.
-        kept['weights'] = None
-        named = {'_class_path': public_path(type(self))}
-        checkpoint['hyper_parameters'] = kept | named
-        notes = {
-            'versions': versions(),
-            'resume': self._resume_facts(),
-            'scores': self._watched_scores(),
-        }
-        checkpoint[CONTRACT_KEY] = self.contract | notes
+    Args:
+        cls: The task; a subclass of it that the checkpoint names counts before.
+        checkpoint: From :func:`~dfc2020_geo.models.contract.read_checkpoint`.
+        path: The file, for messages.
+        others: Arguments that differ from those in the checkpoint.
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the weights of another network, and another optimiser for resuming."""
-        theirs = dict(checkpoint.get(CONTRACT_KEY, {}))
-        resume, scores = theirs.pop('resume', {}), theirs.pop('scores', {})
-        if conflict := find_conflict(self.contract, theirs):
-            name, value, other = conflict
-            raise ValueError(
-                f'Expected {name}={other} as in the checkpoint, got {value}; '
-                'leave it out, or train another network.'
-            )
-        trainer = self._trainer
-        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
-            return
-        if conflict := find_conflict(self._resume_facts(), resume):
-            name, value, other = conflict
-            raise ValueError(
-                f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
-                'restores the optimiser and its schedule; leave the change out to go '
-                'on, or train anew without --ckpt_path.'
-            )
-        self._scores, self._is_due = scores, _is_due(checkpoint['loops']['fit_loop'])
+    Returns:
+        The task, on the CPU.
 
-    def on_train_start(self) -> None:
-        """Put the scores back that a scheduler may still ask for.
+    Raises:
+        ValueError: If the checkpoint names a class that is not imported or no subclass,
+            or its weights or facts are others.
+    """
+    saved = dict(checkpoint['hyper_parameters'])
+    cls = _find_class(cls, str(saved.get('_class_path', '')), path)
+    known = inspect.signature(cls).parameters
+    arguments = {name: saved[name] for name in known if name in saved} | others
+    specs = {n: v for n, v in arguments.items() if isinstance(v, dict)}
+    task = cls(**arguments | {n: _factory(n, v, path) for n, v in specs.items()})
+    # As the parser gave them, for the next checkpoint.
+    task.hparams.update(specs)
+    try:
+        task.on_load_checkpoint(checkpoint)
+    except ValueError as error:
+        raise ValueError(f'{error} (This is {path}.)') from error
+    task.load_state_dict(checkpoint['state_dict'])
+    return task
 
-        One that watches a score looks at it when an epoch ends, and its validation may
-        have been before training was stopped; Lightning forgets it.
-        """
-        self.trainer.callback_metrics.update(
-            {name: torch.tensor(score) for name, score in self._scores.items()}
+
+def _find_class[Task](cls: type[Task], named: str, path: Path | str) -> type[Task]:
+    found = cls if named == public_path(cls) else _imported(named)
+    if isinstance(found, type) and (issubclass(found, cls) or issubclass(cls, found)):
+        return found if issubclass(found, cls) else cls
+    raise ValueError(
+        f'Expected a checkpoint of {public_path(cls)} or an imported subclass, got '
+        f'{named or "no class"} in {path}; import the module of its class first.'
+    )
+
+
+def _imported(path: str) -> Any:
+    """Return what a dotted path names in a module that is loaded already, or None."""
+    module, _, name = path.rpartition('.')
+    return getattr(sys.modules.get(module), name, None)
+
+
+def _factory(name: str, spec: Mapping[str, Any], path: Path | str) -> Any:
+    """Make the factory of an optimiser or a schedule from its class path."""
+    base = _FACTORIES.get(name)
+    named, options = str(spec.get('class_path', '')), spec.get('init_args') or {}
+    found = _imported(named)
+    if base is None or not isinstance(found, type) or not issubclass(found, base):
+        what = f'a subclass of {public_path(base)}' if base else 'a plain value'
+        raise ValueError(
+            f'Expected {name} in {path} to be {what}, got {named or spec}; build the '
+            'task with arguments of your own and load its weights.'
         )
-        if self._is_due:
-            self._update_schedulers()
-        self._scores, self._is_due = {}, False
-
-    def on_train_epoch_end(self) -> None:
-        """Let schedulers look at the scores of an epoch that was gone on with.
-
-        Lightning leaves that out, for it has no scores of before.
-        """
-        if self.trainer.fit_loop.restarting and self.trainer.is_last_batch:
-            self._update_schedulers()
-
-    def _update_schedulers(self) -> None:
-        loop = self.trainer.fit_loop.epoch_loop
-        loop.update_lr_schedulers('epoch', update_plateau_schedulers=True)
-
-    def _watched_scores(self) -> dict[str, float]:
-        """Return the last score of each name that a scheduler watches."""
-        if self._trainer is None:
-            return {}
-        watched = {config.monitor for config in self._trainer.lr_scheduler_configs}
-        scores = self._trainer.callback_metrics
-        return {str(name): float(scores[name]) for name in watched if name in scores}
-
-    def _resume_facts(self) -> dict[str, Any]:
-        frozen = ('freeze_backbone', 'freeze_decoder')
-        plan = describe_schedule(self.configure_optimizers())
-        return {name: self.hparams[name] for name in frozen} | plan
+    defaults = inspect.signature(found).parameters
+    # YAML has lists alone.
+    options = {
+        key: tuple(value) if _is_tuple(defaults.get(key), value) else value
+        for key, value in options.items()
+    }
+    return partial(found, **options)
 
 
-def _is_due(loop: Mapping[str, Any]) -> bool:
+def _is_tuple(parameter: inspect.Parameter | None, value: Any) -> bool:
+    default = parameter and parameter.default
+    return isinstance(value, list) and isinstance(default, tuple)
+
+
+def is_epoch_end(checkpoint: Mapping[str, Any]) -> bool:
     """Say whether a checkpoint is of the end of an epoch, as most are.
 
     Those are written before schedulers look at the epoch's scores.
+
+    Args:
+        checkpoint: What Lightning saved in training.
     """
+    loop = checkpoint['loops']['fit_loop']
     epochs = loop['epoch_progress']['current']
     is_over = loop['epoch_loop.batch_progress']['is_last_batch']
     return is_over and epochs['processed'] > epochs['completed']
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint files, each there when it is whole and not before.
+
+    A checkpoint is written beside its place, synchronised with the disk, looked over
+    and renamed; the one before it stays until then, through kills and full disks.
+    Lightning writes to the system's folder for temporary files first, which costs that
+    where the folder lies on another file system. ``dfc2020-geo fit`` always uses it; in
+    Python ``Trainer(plugins=[AtomicCheckpointIO()])`` does. Files at URLs are left to
+    Lightning.
+    """
+
+    def __init__(self) -> None:
+        """Initialize a new AtomicCheckpointIO instance."""
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def read(self, path: Path | str) -> dict[str, Any]:
+        """Read a checkpoint for its settings, and keep it until it is loaded.
+
+        Args:
+            path: File of a task of this package.
+
+        Returns:
+            The checkpoint, as
+            :func:`~dfc2020_geo.models.contract.read_checkpoint` returns it.
+        """
+        self._read[str(path)] = checkpoint = read_checkpoint(path)
+        return checkpoint
+
+    def load_checkpoint(
+        self, path: Path | str, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Load a checkpoint, from disk unless it was read for its settings.
+
+        Args:
+            path: The file.
+            args: As Lightning has them.
+            kwargs: As Lightning has them.
+
+        Returns:
+            The checkpoint.
+        """
+        checkpoint = self._read.pop(str(path), None)
+        if checkpoint is None:
+            return super().load_checkpoint(path, *args, **kwargs)
+        # Weights are copied into the network; what else is kept leaves the file.
+        return {
+            name: value if name == 'state_dict' else copy.deepcopy(value)
+            for name, value in checkpoint.items()
+        }
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Path | str, storage_options: Any = None
+    ) -> None:
+        """Save a checkpoint, whole or not at all.
+
+        Args:
+            checkpoint: Values and tensors by name.
+            path: Where the file shall be; an older one is replaced.
+            storage_options: None; Lightning refuses others.
+
+        Raises:
+            OSError: If the disk is full or the file cannot be written.
+        """
+        files, place = url_to_fs(str(path))
+        if not isinstance(files, LocalFileSystem) or storage_options is not None:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            with replacing(place) as unfinished:
+                with unfinished.open('wb') as file:
+                    file.write(content.getbuffer())
+                    file.flush()
+                    os.fsync(file.fileno())
+                _check_whole(unfinished, len(content.getbuffer()))
+        except OSError as error:
+            raise OSError(
+                f'Expected to write the checkpoint {place}, got '
+                f'{error.strerror or error}; those before it are whole: make room, and '
+                'resume with --ckpt_path last.'
+            ) from error
+
+
+def _check_whole(path: Path, size: int) -> None:
+    """Refuse a file whose size or directory is not that of what was written."""
+    try:
+        with zipfile.ZipFile(path):
+            is_whole = path.stat().st_size == size
+    except zipfile.BadZipFile:
+        is_whole = False
+    if not is_whole:
+        raise OSError(f'another file than was written: {path}')
+
+
+def is_whole(path: Path | str) -> bool:
+    """Say whether a checkpoint is complete, by the checksums of its parts.
+
+    Args:
+        path: File that torch saved; all of it is read.
+    """
+    try:
+        with zipfile.ZipFile(path) as parts:
+            return parts.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError):
+        return False
+
+
+def find_newest(trainer: Trainer) -> str | None:
+    """Find the newest whole checkpoint where a trainer is about to write its own.
+
+    Args:
+        trainer: A trainer before its first step.
+
+    Returns:
+        The path; None if there is none, as before the first run.
+    """
+    found: set[Path] = set()
+    for callback in vars(trainer)['callbacks']:
+        if isinstance(callback, ModelCheckpoint):
+            # Lightning's own search for `last` takes what it finds, whole or not.
+            folder = vars(ModelCheckpoint)['_ModelCheckpoint__resolve_ckpt_dir']
+            place = Path(folder(callback, trainer))
+            found |= {*place.glob(f'*{callback.FILE_EXTENSION}')}
+    return _take_newest(found)
+
+
+def _take_newest(paths: Iterable[Path]) -> str | None:
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        if is_whole(path):
+            rank_zero_info(f'Resuming from {path}, the newest whole checkpoint')
+            return str(path)
+        rank_zero_warn(f'Left out {path}: it is damaged or incomplete.')
+    rank_zero_warn('Expected a checkpoint to resume from, got none yet: training anew.')
+    return None

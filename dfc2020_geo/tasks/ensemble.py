@@ -1,4 +1,4 @@
-"""Averages over networks and over the symmetries of the square."""
+"""Average of probabilities: ensembles and test-time augmentation."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,27 +7,25 @@ from torch import Tensor
 
 from ..metrics.argmax import best_class
 
-Network = Callable[[Tensor], Tensor]
 
-
-def vote(
-    networks: Sequence[Network], images: Tensor, symmetries: bool = False
+def average_probabilities(
+    networks: Sequence[Callable[[Tensor], Tensor]], images: Tensor, tta: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Average the probabilities of several networks, or of several views.
+    """Average the probabilities of an ensemble, with or without test-time augmentation.
 
     Args:
         networks: Each computes logits of shape ``(B, num_classes, H, W)``.
         images: Images of shape ``(B, C, H, W)``.
-        symmetries: Whether each network sees the 8 flips and quarter turns of the
-            images, and its answers are turned back.
+        tta: Whether each network predicts the 8 flips and quarter turns of the images,
+            and its predictions are turned back.
 
     Returns:
-        Logarithms of the mean probabilities, ``(B, num_classes, H, W)``, float32: logits
-        whose softmax are the mean probabilities. And the share of votes for another
-        class than theirs, ``(B, H, W)``.
+        Logarithms of the average probabilities, ``(B, num_classes, H, W)``, float32:
+        logits whose softmax are the average probabilities. And the disagreement, the
+        fraction of predictions of another class than theirs, ``(B, H, W)``, float32.
     """
     turns = [(k, flip) for k in range(4) for flip in (False, True)]
-    views = turns if symmetries else turns[:1]
+    views = turns if tta else turns[:1]
     total: Tensor | None = None
     classes = []
     for network in networks:
@@ -38,10 +36,10 @@ def vote(
             total = probabilities if total is None else total.add_(probabilities)
     assert total is not None, 'there is a network'
     mean = total.div_(len(classes))
-    elected = best_class(mean, dim=1)
-    against = torch.stack([(choice != elected).float() for choice in classes])
+    prediction = best_class(mean, dim=1)
+    differs = torch.stack([(one != prediction).float() for one in classes])
     # The smallest positive number keeps the logarithm of 0 finite.
-    return mean.clamp_(min=torch.finfo(mean.dtype).tiny).log_(), against.mean(dim=0)
+    return mean.clamp_(min=torch.finfo(mean.dtype).tiny).log_(), differs.mean(dim=0)
 
 
 def _turn(images: Tensor, turn: int, flip: bool) -> Tensor:

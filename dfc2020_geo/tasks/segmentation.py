@@ -1,40 +1,44 @@
 """The task: a network of named bands and classes, with its loss and scores."""
 
-import inspect
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn import functional
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchgeo.datasets.utils import Sample
 from torchgeo.tasks import SemanticSegmentation
 from torchvision.models._api import WeightsEnum
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..classes import IGNORE_INDEX, get_scheme
 from ..metrics import SegmentationScores
-from ..models import NETWORKS, build_network, explain_missing
+from ..metrics.argmax import best_class
+from ..models import NETWORKS, build_network, explain_refusals, network_settings
 from ..models.contract import (
-    BASELINE_FACTS,
     CONTRACT_KEY,
-    TORCHGEO_FACTS,
+    FORMAT,
+    check_format,
+    check_weights,
     data_contract,
     find_conflict,
     read_checkpoint,
+    versions,
 )
 from .acceleration import SWITCHES, arrange, checkpoint_activations
-from .checkpoints import ContractInCheckpoint
+from .checkpoints import is_epoch_end, record_arguments, restore_task
+from .ensemble import average_probabilities
 from .losses import build_loss
-from .training import TrainingTask
-from .voting import VotingTask
-
-Batch = dict[str, Tensor]
+from .optimizers import describe_schedule, parameter_groups
 
 
-class LandCoverSegmentation(
-    ContractInCheckpoint, TrainingTask, VotingTask, SemanticSegmentation
-):
+class LandCoverSegmentation(SemanticSegmentation):
     """Semantic segmentation whose input and output are named, not counted.
 
     What the bands of the input are and what the classes of the output mean is saved
@@ -51,21 +55,26 @@ class LandCoverSegmentation(
     monitor = 'val_AA'
     mode: Literal['min', 'max'] = 'max'
 
+    #: Whether :meth:`predict_step` returns probabilities as well; callbacks that need
+    #: them set it.
+    return_probabilities = False
+
+    #: Whether :meth:`predict_step` returns logits and leaves the rest to a callback,
+    #: which sets it.
+    return_logits = False
+
+    #: Scores of before training was stopped, until they are restored.
+    _scores: Mapping[str, float] = MappingProxyType({})
+
+    #: Whether schedulers have not looked at those of the last epoch yet.
+    _is_due = False
+
     def __init__(
         self,
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NanPolicy = 'lowest',
-        model: Literal[
-            'unet',
-            'deeplabv3+',
-            'fcn',
-            'upernet',
-            'segformer',
-            'dpt',
-            'baseline-unet',
-            'baseline-deeplabv3+',
-        ] = 'unet',
+        model: str = 'unet',
         backbone: str = 'resnet50',
         weights: WeightsEnum | bool | str | None = None,
         num_filters: int = 3,
@@ -138,7 +147,8 @@ class LandCoverSegmentation(
                 f'got {len(class_weights)}.'
             )
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.members = []
+        # No submodules: they are neither trained nor saved with this network.
+        self.members: list[LandCoverSegmentation] = []
         self.facts = data_contract(bands, scheme, nan)
         super().__init__(
             model=model,  # ty: ignore[invalid-argument-type] (or one of ours)
@@ -150,26 +160,28 @@ class LandCoverSegmentation(
             freeze_backbone=freeze_backbone,
             freeze_decoder=freeze_decoder,
         )
-        self._apply_switches()
-
-    def _apply_switches(self) -> None:
-        if self.hparams['activation_checkpointing']:
+        if activation_checkpointing:
             checkpoint_activations(self.model)
-        if self.hparams['channels_last']:
+        if channels_last:
             self.model.to(memory_format=torch.channels_last)
-        if self.hparams['compile']:
+        if compile:
             # In place: the names of the weights stay.
             self.model.compile()
 
     @property
     def contract(self) -> dict[str, Any]:
-        """The facts that a checkpoint of this task fixes."""
-        is_baseline = self.hparams['model'] in NETWORKS
-        names = BASELINE_FACTS if is_baseline else TORCHGEO_FACTS
-        return self.facts | {name: self.hparams[name] for name in names}
+        """The facts that a checkpoint of this task fixes, as plain values by name."""
+        model = self.hparams['model']
+        settings = {name: self.hparams[name] for name in network_settings(model)}
+        return self.facts | {'model': model} | settings
 
     def configure_models(self) -> None:
-        """Initialize the network."""
+        """Initialize the network.
+
+        Raises:
+            OSError: If weights of the backbone are not there and cannot be fetched.
+            ValueError: If a network, a backbone or weights are unknown or do not fit.
+        """
         # LightningCLI records the arguments of this class only, so what the base
         # class reads of its own is set here, from the facts.
         self.hparams.update(
@@ -180,39 +192,28 @@ class LandCoverSegmentation(
             labels=self.scheme.labels,
             ignore_index=IGNORE_INDEX,
         )
-        with explain_missing(self.weights):
-            if self.hparams['model'] in NETWORKS:
-                self._configure_ours()
-            else:
-                self._configure_theirs()
-
-    def _configure_ours(self) -> None:
-        arguments = inspect.signature(build_network).parameters
-        settings: dict[str, Any] = {**self.hparams, 'weights': self.weights}
-        self.model = build_network(**{name: settings[name] for name in arguments})
-
-    def _configure_theirs(self) -> None:
-        """Have torchgeo initialize one of its networks, and mend what it says."""
-        try:
-            super().configure_models()
-        except (KeyError, RuntimeError) as error:
-            # smp answers an unknown backbone with a KeyError, timm with its own.
-            if 'encoder name' in str(error) or 'Unknown model' in str(error):
-                raise ValueError(
-                    f"Expected a backbone of smp, or of timm with 'tu-' before its "
-                    f"name, got '{self.hparams['backbone']}'."
-                ) from error
-            raise
-        if not hasattr(self, 'model'):
-            known = get_args(
-                inspect.signature(type(self)).parameters['model'].annotation
-            )
-            raise ValueError(
-                f"Expected model to be one of {known}, got '{self.hparams['model']}'."
+        name = self.hparams['model']
+        settings = {key: self.hparams[key] for key in network_settings(name)}
+        with explain_refusals(self.hparams['backbone'], self.weights):
+            if name not in NETWORKS:
+                super().configure_models()
+                return
+            self.model = build_network(
+                name,
+                self.hparams['in_channels'],
+                self.hparams['num_classes'],
+                settings,
+                self.weights,
+                self.hparams['freeze_backbone'],
+                self.hparams['freeze_decoder'],
             )
 
     def configure_losses(self) -> None:
-        """Initialize the loss."""
+        """Initialize the loss.
+
+        Raises:
+            ValueError: If there is no such loss, or it takes no class weights.
+        """
         self.criterion = build_loss(self.hparams['loss'], self.hparams['class_weights'])
 
     def configure_metrics(self) -> None:
@@ -223,8 +224,45 @@ class LandCoverSegmentation(
             )
             setattr(self, f'{stage}_metrics', scores)
 
+    def configure_optimizers(self) -> Any:
+        """Initialize the optimiser and the learning rate scheduler.
+
+        Returns:
+            Lightning's dict of both. The optimiser has one group of parameters, or two
+            with the backbone's first.
+
+        Raises:
+            ValueError: If *backbone_lr* is given for a network without a backbone.
+        """
+        groups = parameter_groups(
+            self.model, self.hparams['lr'], self.hparams['backbone_lr']
+        )
+        optimizer = (self.optimizer or AdamW)(groups)
+        if self.lr_scheduler is None:
+            scheduler: Any = ReduceLROnPlateau(
+                optimizer, mode=self.mode, patience=self.hparams['patience']
+            )
+        else:
+            scheduler = self.lr_scheduler(optimizer)
+        plan = {
+            'scheduler': scheduler,
+            'interval': self.hparams['lr_interval'],
+            'monitor': getattr(scheduler, 'monitor', self.monitor),
+            # Training without validation is fine: the rate stays as it is.
+            'strict': False,
+        }
+        return {'optimizer': optimizer, 'lr_scheduler': plan}
+
     def setup(self, stage: str) -> None:
-        """Compare the facts of this task with those of the datamodule."""
+        """Compare the facts with those of the datamodule, and load the ensemble.
+
+        Args:
+            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
+
+        Raises:
+            ValueError: If the data are others than the network was made for, or an
+                ensemble is to be trained or has members of other bands or classes.
+        """
         theirs = getattr(getattr(self.trainer, 'datamodule', None), 'contract', {})
         if conflict := find_conflict(self.contract, theirs):
             name, value, other = conflict
@@ -239,48 +277,40 @@ class LandCoverSegmentation(
             )
         self.members = [self._load_member(path) for path in self.hparams['ensemble']]
 
-    def on_train_batch_start(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Refuse a batch that its datamodule has not prepared.
-
-        Args:
-            batch: What a step is to be given, of any stage.
-            batch_idx: Position of the batch in the epoch.
-            dataloader_idx: Position of its dataloader.
-
-        Raises:
-            ValueError: If it has no 'image'.
-        """
-        if 'image' not in batch:
-            raise ValueError(
-                f"Expected batches with 'image', got {sorted(batch)}: patches as they "
-                'are stored, which their datamodule joins and scales; hand it to the '
-                'trainer (datamodule=...) instead of its loaders.'
-            )
-
-    on_validation_batch_start = on_test_batch_start = on_train_batch_start
-    on_predict_batch_start = on_train_batch_start
-
     def _load_member(self, path: str) -> 'LandCoverSegmentation':
-        theirs = read_checkpoint(path)[CONTRACT_KEY]
-        if conflict := find_conflict(self.facts, theirs):
+        checkpoint = read_checkpoint(path)
+        if conflict := find_conflict(self.facts, checkpoint[CONTRACT_KEY]):
             name, value, other = conflict
             raise ValueError(
                 f'Expected an ensemble of the same {name}, got {value} and, in {path}, '
                 f'{other}.'
             )
         switches = {name: self.hparams[name] for name in SWITCHES}
-        member = LandCoverSegmentation.load_from_checkpoint(
-            path, map_location='cpu', weights_only=True, **switches
-        )
-        return member.eval()
+        return restore_task(LandCoverSegmentation, checkpoint, path, **switches).eval()
 
-    def compute_logits(self, x: Tensor) -> Tensor:
-        """Pad images to what the network takes, and cut its answer back.
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the logits of images of any size.
 
         Args:
-            x: Scaled images of shape ``(B, C, H, W)``.
+            x: Scaled images of shape ``(B, C, H, W)``, float.
+
+        Returns:
+            Logits of shape ``(B, num_classes, H, W)``; outside training, the logarithms
+            of the average probabilities, if there is test-time augmentation or an
+            ensemble.
+        """
+        if self.training or not self._is_averaging:
+            return self.compute_logits(x)
+        return self.average(x)[0]
+
+    def compute_logits(self, x: Tensor) -> Tensor:
+        """Compute the logits of this network alone, of images of any size.
+
+        Images are padded to a multiple of what the network takes, by repeating their
+        last row and column; the logits are cut back.
+
+        Args:
+            x: Scaled images of shape ``(B, C, H, W)``, float.
 
         Returns:
             Logits of shape ``(B, num_classes, H, W)``.
@@ -297,3 +327,245 @@ class LandCoverSegmentation(
         logits = self.model(x)
         # Backward of a cut copies, even of one that cuts nothing.
         return logits[..., :height, :width] if any(padding) else logits
+
+    @property
+    def _is_averaging(self) -> bool:
+        return bool(self.hparams['tta'] or self.members)
+
+    def average(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Average the probabilities of the ensemble and of test-time augmentation.
+
+        Args:
+            x: Scaled images of shape ``(B, C, H, W)``, float.
+
+        Returns:
+            Logarithms of the average probabilities, ``(B, num_classes, H, W)``, and
+            the disagreement: the fraction of predictions of another class than theirs,
+            ``(B, H, W)``.
+        """
+        # Lightning has moved and rounded this network, but not those.
+        weight = next(self.parameters(), x)
+        members = [member.to(x.device, weight.dtype) for member in self.members]
+        networks = [task.compute_logits for task in (self, *members)]
+        return average_probabilities(networks, x, self.hparams['tta'])
+
+    def on_train_batch_start(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Refuse a batch that its datamodule has not prepared.
+
+        Args:
+            batch: Tensors by name, of any stage.
+            batch_idx: Position of the batch in the epoch.
+            dataloader_idx: Position of its dataloader.
+
+        Raises:
+            ValueError: If it has no ``'image'``.
+        """
+        if 'image' not in batch:
+            raise ValueError(
+                f"Expected batches with 'image', got {sorted(batch)}: patches as they "
+                'are stored, which their datamodule joins and scales; hand it to the '
+                'trainer (datamodule=...) instead of its loaders.'
+            )
+
+    on_validation_batch_start = on_test_batch_start = on_train_batch_start
+    on_predict_batch_start = on_train_batch_start
+
+    def training_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Compute the training loss, and no scores.
+
+        Args:
+            batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and ``'mask'`` of
+                shape ``(B, H, W)``, int64 class indices.
+            batch_idx: Position of the batch in the epoch.
+            dataloader_idx: Position of its dataloader.
+
+        Returns:
+            The loss, a scalar.
+
+        Raises:
+            ValueError: If batch normalisation cannot do with a batch of one.
+        """
+        batch_size = len(batch['image'])
+        try:
+            logits = self(batch['image'])
+        except ValueError as error:
+            if 'more than 1 value per channel' in str(error):
+                raise ValueError(
+                    f'Expected training batches of two or more patches for a network '
+                    f'that pools to one pixel, got {batch_size}; add patches, or set '
+                    f'--data.batch_size to 2 or more.'
+                ) from error
+            raise
+        loss = self.criterion(logits, batch['mask'])
+        self.log('train_loss', loss, batch_size=batch_size)
+        self._show(loss)
+        return loss
+
+    def _show(self, loss: Tensor) -> None:
+        """Show the loss in a progress bar now and then.
+
+        What is logged for the bar, Lightning reads from the device after each step,
+        even without a bar, and the next step would not begin before.
+        """
+        trainer = self._trainer
+        if trainer is None or trainer.progress_bar_callback is None:
+            return
+        every = vars(trainer)['log_every_n_steps']
+        if every and trainer.global_step % every == 0:
+            trainer.progress_bar_metrics['train_loss'] = loss.item()
+
+    def predict_step(
+        self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, Tensor | None]:
+        """Predict the classes of a batch.
+
+        Args:
+            batch: ``'image'`` of shape ``(B, C, H, W)``, scaled, and perhaps
+                ``'valid'`` of shape ``(B, H, W)``, False where there is no data.
+            batch_idx: Position of the batch in the epoch.
+            dataloader_idx: Position of its dataloader.
+
+        Returns:
+            torchgeo's ``'bounds'``, ``'transform'`` and ``'probabilities'`` of shape
+            ``(B, num_classes, H, W)``, None unless :attr:`return_probabilities`, and
+            ``'prediction'`` of shape ``(B, H, W)``, uint8 class indices,
+            :data:`~dfc2020_geo.classes.IGNORE_INDEX` without data. With
+            :attr:`return_logits` alone ``'logits'`` and ``'disagreement'``, as
+            :meth:`average` gives them, the latter None for one network without
+            test-time augmentation.
+        """
+        if self.return_logits:
+            if self._is_averaging:
+                logits, disagreement = self.average(batch['image'])
+                return {'logits': logits, 'disagreement': disagreement}
+            return {'logits': self(batch['image']), 'disagreement': None}
+        logits = self(batch['image'])
+        prediction = best_class(logits, dim=1)
+        probabilities = None
+        if self.return_probabilities:
+            probabilities = logits.float().softmax(dim=1)
+        if 'valid' in batch:
+            prediction = prediction.where(batch['valid'], IGNORE_INDEX)
+        return {
+            'prediction': prediction,
+            'probabilities': probabilities,
+            'bounds': batch.get('bounds'),
+            'transform': batch.get('transform'),
+        }
+
+    @classmethod
+    def load_from_checkpoint(  # ty: ignore[incompatible-method-override] (fewer ways)
+        cls,
+        checkpoint_path: Path | str,
+        map_location: torch.device | str = 'cpu',
+        weights_only: Literal[True] = True,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a task; a checkpoint is plain values and tensors, nothing in it is run.
+
+        Args:
+            checkpoint_path: File that a Trainer saved.
+            map_location: Device of the weights.
+            weights_only: Tensors and plain values only; there is no other way.
+            kwargs: Arguments that differ from those in the checkpoint.
+
+        Returns:
+            The task, of the class that the checkpoint names if that is a subclass.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no checkpoint of this class, or does not fit.
+        """
+        if not weights_only:
+            raise ValueError('Expected weights_only=True, got False; leave it out.')
+        checkpoint = read_checkpoint(checkpoint_path)
+        task = restore_task(cls, checkpoint, checkpoint_path, **kwargs)
+        return task.to(map_location)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the arguments of this class alone, as plain values, and the facts.
+
+        Args:
+            checkpoint: What Lightning is about to save; changed in place.
+        """
+        record_arguments(type(self), checkpoint['hyper_parameters'])
+        # The last scores of the names that schedulers watch.
+        scores = {}
+        if self._trainer is not None:
+            logged = self._trainer.callback_metrics
+            watched = {config.monitor for config in self._trainer.lr_scheduler_configs}
+            scores = {str(n): float(logged[n]) for n in watched if n in logged}
+        checkpoint[CONTRACT_KEY] = self.contract | {
+            'format': FORMAT,
+            'versions': versions(),
+            'resume': self._resume_facts(),
+            'scores': scores,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the weights of another network, and another optimiser for resuming.
+
+        Args:
+            checkpoint: What Lightning has read.
+
+        Raises:
+            ValueError: If a fact, a weight, or, in training, an option of the optimiser
+                or its schedule is another than this task's; or if a newer version of
+                this package wrote the checkpoint.
+        """
+        theirs = dict(checkpoint.get(CONTRACT_KEY, {}))
+        check_format(theirs)
+        resume, scores = theirs.pop('resume', {}), theirs.pop('scores', {})
+        if conflict := find_conflict(self.contract, theirs):
+            name, value, other = conflict
+            raise ValueError(
+                f'Expected {name}={other} as in the checkpoint, got {value}; '
+                'leave it out, or train another network.'
+            )
+        if weights := checkpoint.get('state_dict'):
+            check_weights(weights, self.state_dict())
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if conflict := find_conflict(self._resume_facts(), resume):
+            name, value, other = conflict
+            raise ValueError(
+                f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
+                'restores the optimiser and its schedule; leave the change out to go '
+                'on, or train anew without --ckpt_path.'
+            )
+        self._scores, self._is_due = scores, is_epoch_end(checkpoint)
+
+    def _resume_facts(self) -> dict[str, Any]:
+        frozen = ('freeze_backbone', 'freeze_decoder')
+        plan = describe_schedule(self.configure_optimizers())
+        return {name: self.hparams[name] for name in frozen} | plan
+
+    def on_train_start(self) -> None:
+        """Restore the scores that a scheduler may still ask for.
+
+        One that watches a score looks at it when an epoch ends, and its validation may
+        have been before training was stopped; Lightning forgets it.
+        """
+        self.trainer.callback_metrics.update(
+            {name: torch.tensor(score) for name, score in self._scores.items()}
+        )
+        if self._is_due:
+            self._update_schedulers()
+        self._scores, self._is_due = {}, False
+
+    def on_train_epoch_end(self) -> None:
+        """Let schedulers look at the scores of an epoch that was resumed.
+
+        Lightning leaves that out, for it has no scores of before.
+        """
+        if self.trainer.fit_loop.restarting and self.trainer.is_last_batch:
+            self._update_schedulers()
+
+    def _update_schedulers(self) -> None:
+        loop = self.trainer.fit_loop.epoch_loop
+        loop.update_lr_schedulers('epoch', update_plateau_schedulers=True)

@@ -107,7 +107,8 @@ def make_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Files]
         channels = _num_channels(flags)
         classes = 9 if 'no_savanna' in flags else 10
         name = {'unet': 'baseline-unet', 'deeplab': 'baseline-deeplabv3+'}[model]
-        network = fill_network(build_network(name, channels, classes, out_stride))
+        settings = {'output_stride': out_stride} if model == 'deeplab' else {}
+        network = fill_network(build_network(name, channels, classes, settings))
         content = {'model_state_dict': network.state_dict(), 'step': 5}
         torch.save(content, folder / 'checkpoint_step_5.pth')
         chosen = {
@@ -188,7 +189,8 @@ def test_maps_and_scores_are_the_baselines(
     state = torch.load(files[1], weights_only=True)['model_state_dict']
     channels, num = _num_channels(chosen), len(decode)
     name = {'unet': 'baseline-unet', 'deeplab': 'baseline-deeplabv3+'}[model]
-    network = build_network(name, channels, num, out_stride)
+    settings = {'output_stride': out_stride} if model == 'deeplab' else {}
+    network = build_network(name, channels, num, settings)
     network.load_state_dict(state)
     truths, founds, paths = [], [], sorted((tmp_path / 'results').glob('*.tif'))
     for s2_name in ORDER[dataset]:

@@ -24,7 +24,9 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_of_the_backbone_but_its_first_convolution_is_loaded(
     imagenet: Path,
 ) -> None:
-    network = build_network('baseline-deeplabv3+', 12, 9, 16, str(imagenet))
+    network = build_network(
+        'baseline-deeplabv3+', 12, 9, {'output_stride': 16}, str(imagenet)
+    )
     assert isinstance(network, BaselineDeepLabV3Plus)
     given = torch.load(imagenet, weights_only=True)
     found = network.backbone.state_dict()
@@ -34,7 +36,9 @@ def test_all_of_the_backbone_but_its_first_convolution_is_loaded(
 
 
 def test_a_first_convolution_that_would_fit_stays_fresh(imagenet: Path) -> None:
-    network = build_network('baseline-deeplabv3+', 3, 9, 16, str(imagenet))
+    network = build_network(
+        'baseline-deeplabv3+', 3, 9, {'output_stride': 16}, str(imagenet)
+    )
     given = torch.load(imagenet, weights_only=True)['conv1.weight']
     fresh = network.state_dict()['backbone.conv1.weight']
     assert not torch.equal(fresh, given)
@@ -53,7 +57,7 @@ def test_pretrained_weights_are_asked_for_as_torchvision_has_them(
 
     monkeypatch.setattr('torchvision.models._api.load_state_dict_from_url', fetch)
     for weights in (True, 'ResNet101_Weights.IMAGENET1K_V1'):
-        build_network('baseline-deeplabv3+', 12, 9, 16, weights)
+        build_network('baseline-deeplabv3+', 12, 9, {'output_stride': 16}, weights)
     assert [url.rsplit('/', 1)[-1] for url, _ in asked] == [
         'resnet101-63fe2227.pth'
     ] * 2
@@ -68,7 +72,7 @@ def test_weights_of_another_network_are_named(tmp_path: Path) -> None:
         match=r'Expected the weights of a ResNet-101, got .*'
         r'resnet50\.pth with other layer3\.6\.conv1\.weight',
     ):
-        build_network('baseline-deeplabv3+', 12, 9, 16, str(path))
+        build_network('baseline-deeplabv3+', 12, 9, {'output_stride': 16}, str(path))
 
 
 @pytest.mark.parametrize('content', [b'', b'no weights', [1, 2], {'a': 1}])
@@ -79,12 +83,14 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, content: Any) -> None
     else:
         torch.save(content, path)
     with pytest.raises(ValueError, match=r'Expected a state dict.*weights\.pth'):
-        build_network('baseline-deeplabv3+', 12, 9, 16, str(path))
+        build_network('baseline-deeplabv3+', 12, 9, {'output_stride': 16}, str(path))
 
 
 def test_unknown_weights_are_named() -> None:
     with pytest.raises(ValueError, match=r"got 'imagenet-22k', which is neither"):
-        build_network('baseline-deeplabv3+', 12, 9, 16, 'imagenet-22k')
+        build_network(
+            'baseline-deeplabv3+', 12, 9, {'output_stride': 16}, 'imagenet-22k'
+        )
 
 
 @pytest.mark.parametrize('argument', ['weights', 'freeze_backbone'])
@@ -111,7 +117,7 @@ def test_a_frozen_backbone_is_not_trained() -> None:
 
 def test_another_output_stride_is_refused() -> None:
     with pytest.raises(ValueError, match=r'one of \(16, 8\), got 32'):
-        build_network('baseline-deeplabv3+', 12, 9, 32)
+        build_network('baseline-deeplabv3+', 12, 9, {'output_stride': 32})
 
 
 def test_images_too_small_for_the_unet_are_refused() -> None:
