@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -252,29 +252,31 @@ def is_whole(path: Path | str) -> bool:
 
 
 def find_newest(trainer: Trainer) -> str | None:
-    """Find the newest whole checkpoint where a trainer is about to write its own.
+    """Find the newest whole checkpoint of a run that is about to be resumed.
 
     Args:
-        trainer: A trainer before its first step.
+        trainer: A trainer before its first step, with the checkpoint callbacks and
+            loggers of the run.
 
     Returns:
-        The path; None if there is none, as before the first run.
+        The path, from the folders that the callbacks write to or those of earlier
+        versions of the run; None if there is none, as before the first run.
     """
     found: set[Path] = set()
     for callback in vars(trainer)['callbacks']:
         if isinstance(callback, ModelCheckpoint):
             # Lightning's own search for `last` takes what it finds, whole or not.
-            folder = vars(ModelCheckpoint)['_ModelCheckpoint__resolve_ckpt_dir']
-            place = Path(folder(callback, trainer))
-            found |= {*place.glob(f'*{callback.FILE_EXTENSION}')}
-    return _take_newest(found)
-
-
-def _take_newest(paths: Iterable[Path]) -> str | None:
-    for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            resolve = vars(ModelCheckpoint)['_ModelCheckpoint__resolve_ckpt_dir']
+            folder = Path(resolve(callback, trainer))
+            version, name = folder.parent, folder.name
+            is_version = version.name.startswith('version_')
+            folders = version.parent.glob(f'version_*/{name}') if is_version else ()
+            for place in (folder, *folders):
+                found |= {*place.glob(f'*{callback.FILE_EXTENSION}')}
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
         if is_whole(path):
             rank_zero_info(f'Resuming from {path}, the newest whole checkpoint')
             return str(path)
-        rank_zero_warn(f'Left out {path}: it is damaged or incomplete.')
-    rank_zero_warn('Expected a checkpoint to resume from, got none yet: training anew.')
+        rank_zero_info(f'Left out {path}: it is damaged or incomplete.')
+    rank_zero_info('Expected a checkpoint to resume from, got none yet: training anew.')
     return None

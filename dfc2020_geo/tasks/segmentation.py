@@ -349,14 +349,32 @@ class LandCoverSegmentation(SemanticSegmentation):
         networks = [task.compute_logits for task in (self, *members)]
         return average_probabilities(networks, x, self.hparams['tta'])
 
-    def on_train_batch_start(
+    def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
+        """Refuse a batch that its datamodule has not prepared, and count the epoch.
+
+        Args:
+            batch: Tensors by name.
+            batch_idx: Position of the batch in the epoch.
+
+        Raises:
+            ValueError: If it has no ``'image'``.
+        """
+        self.on_predict_batch_start(batch, batch_idx)
+        # Lightning does not count the epoch that follows a checkpoint of the last step
+        # of another one; a run resumed a second time would train a step too many.
+        epochs = self.trainer.fit_loop.epoch_progress
+        if epochs.current.ready == epochs.current.completed:
+            epochs.increment_ready()
+            epochs.increment_started()
+
+    def on_predict_batch_start(
         self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Refuse a batch that its datamodule has not prepared.
 
         Args:
-            batch: Tensors by name, of any stage.
-            batch_idx: Position of the batch in the epoch.
+            batch: Tensors by name.
+            batch_idx: Position of the batch in the set.
             dataloader_idx: Position of its dataloader.
 
         Raises:
@@ -369,8 +387,7 @@ class LandCoverSegmentation(SemanticSegmentation):
                 'trainer (datamodule=...) instead of its loaders.'
             )
 
-    on_validation_batch_start = on_test_batch_start = on_train_batch_start
-    on_predict_batch_start = on_train_batch_start
+    on_validation_batch_start = on_test_batch_start = on_predict_batch_start
 
     def training_step(
         self, batch: Sample, batch_idx: int, dataloader_idx: int = 0

@@ -1,5 +1,8 @@
 """A training that was stopped goes on, by its command, as if it had not been."""
 
+import os
+import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from torch.nn import functional
 
 from dfc2020_geo.main import main
 from dfc2020_geo.tasks import LandCoverSegmentation
-from tests.support.processes import run_two
+from tests.support.processes import CONTEXT, run_two
 
 # The training split has seven patches: three batches of two, for a remainder of one is
 # dropped.
@@ -203,3 +206,69 @@ def test_nothing_is_said_of_loaders_that_cannot_be_resumed(
     whole = fit('whole', '--trainer.max_epochs=1')
     fit('rest', '--trainer.max_epochs=1', f'--ckpt_path={whole[2]}')
     assert not [w for w in recwarn if 'not resumable' in str(w.message)]
+
+
+def test_last_is_the_newest_whole_checkpoint(
+    fit: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = fit('whole')
+    flags = f'--trainer.default_root_dir={tmp_path / "whole"}', '--ckpt_path=last'
+    # Of the last two, one is cut off, as a full disk used to leave it; one is empty.
+    for step, size in ((5, 3000), (6, 0)):
+        os.truncate(whole[step], size)
+        os.utime(whole[step])
+    again = fit('rest', *flags)
+    assert not again
+    (resumed,) = (tmp_path / 'whole/checkpoints').glob('step=6-v1.ckpt')
+    assert 'step=4.ckpt, the newest whole checkpoint' in caplog.text
+    assert caplog.text.count('is damaged or incomplete') == 2
+    reference = fit('reference', f'--ckpt_path={whole[4]}')
+    assert _same(resumed, reference[6])
+
+
+def _train(args: list[str]) -> None:
+    if Path('/dev/shm').is_dir():
+        # Another file system for temporary files, as in containers and on clusters.
+        os.environ['TMPDIR'] = '/dev/shm'
+    main(args)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_as_the_whole(
+    fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = [
+        '--model=dfc2020_geo.tasks.LandCoverSegmentation', '--model.model=fcn',
+        '--model.num_filters=2', '--model.lr=0.01', '--trainer.max_epochs=4',
+    ]  # fmt: skip
+    whole = fit('whole', *flags)
+    folder = tmp_path / 'killed'
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    run = f'--config={tmp_path / "run.yaml"}', '--seed_everything=3', *flags
+    command = ['fit', *run, '--ckpt_path=last']
+    draw = random.Random(0)
+    saved: list[int] = []
+    while len(saved) < 6:
+        process = CONTEXT.Process(target=_train, args=(command,))
+        process.start()
+        while process.is_alive() and len([*folder.rglob('*.ckpt')]) <= len(saved):
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 0.03))
+        process.kill()
+        process.join()
+        # Each can be read, whenever that was.
+        saved = [_read(path)['global_step'] for path in folder.rglob('*.ckpt')]
+    main(command)
+    (last,) = (p for p in folder.rglob('*.ckpt') if _read(p)['global_step'] == 12)
+    assert _same(whole[12], last)
+
+
+@pytest.mark.parametrize('step', [3, 4])
+def test_a_run_resumed_twice_ends_as_the_whole(fit: Fit, step: int) -> None:
+    whole = fit('whole', '--trainer.max_epochs=3')
+    flags = '--trainer.max_epochs=3', '--seed_everything=9'
+    once = fit('once', *flags, f'--ckpt_path={whole[step]}')
+    twice = fit('twice', *flags, f'--ckpt_path={once[step + 1]}')
+    assert max(twice) == 9
+    assert _same(whole[9], twice[9])
