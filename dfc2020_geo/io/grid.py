@@ -71,6 +71,9 @@ class RasterGrid:
         Args:
             rows: First row and the one after the last; they may lie outside.
             columns: The same of columns.
+
+        Returns:
+            The grid of these pixels.
         """
         return RasterGrid(
             self.crs,
@@ -80,13 +83,22 @@ class RasterGrid:
         )
 
     def describe(self) -> str:
-        """Return size, CRS and geotransform as a text, for messages."""
+        """Return size, CRS and geotransform as a text, for messages.
+
+        Returns:
+            One line of text.
+        """
         crs = self.crs.to_string() if self.crs else 'no CRS'
         numbers = ', '.join(f'{value:.10g}' for value in self.transform[:6])
         return f'{self.height} x {self.width} pixels of {crs} at ({numbers})'
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the grid as plain values, equal for equal grids."""
+        """Return the grid as plain values, equal for equal grids.
+
+        Returns:
+            ``height``, ``width``, ``crs`` (WKT, or None) and ``transform`` (six
+            numbers).
+        """
         return {
             'height': self.height,
             'width': self.width,
@@ -113,7 +125,11 @@ class RasterGrid:
         ]
 
     def outline(self) -> dict[str, Any]:
-        """Return the outer edge as a GeoJSON polygon, counterclockwise, in the CRS."""
+        """Return the outer edge as a GeoJSON polygon, counterclockwise, in the CRS.
+
+        Returns:
+            The polygon, with extra points on its edges.
+        """
         steps = np.linspace(0, 1, _PIECES + 1)[:-1]
         zeros, ones = np.zeros(_PIECES), np.ones(_PIECES)
         columns = np.concatenate([zeros, steps, ones, 1 - steps]) * self.width
@@ -184,6 +200,9 @@ def covers(place: Lattice, grid: RasterGrid, raster: RasterGrid) -> bool:
         place: Where the pixels of the grid lie in the raster.
         grid: The pixels asked for.
         raster: The raster's own.
+
+    Returns:
+        True if it has.
     """
     axes = (
         (place.rows, grid.height, raster.height),
@@ -232,7 +251,15 @@ def _edge(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]
 
 
 def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
-    """Tell whether a raster may have pixels of a grid; both are georeferenced."""
+    """Tell whether a raster may have pixels of a grid; both are georeferenced.
+
+    Args:
+        raster: Grid of the raster
+        grid: Grid of the pixels asked for.
+
+    Returns:
+        False if it has none.
+    """
     columns, rows = _edge(raster, grid)
     if len(columns) == 0:
         return False

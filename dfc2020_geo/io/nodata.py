@@ -1,4 +1,4 @@
-"""Which pixels have data: the rule for patches and scenes.
+"""The nodata rule: which pixels of patches and scenes are valid.
 
 A number is fill if it is 0, NaN or infinite: products of Sentinel-1 and -2 hold 0 where
 they have no data, whether they declare it or not. One band may be 0 on its own, since

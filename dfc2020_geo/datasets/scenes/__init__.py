@@ -1,4 +1,4 @@
-"""Images and labels of whole scenes, indexed by coordinates as torchgeo does."""
+"""torchgeo ``RasterDataset``s of Sentinel-1, Sentinel-2 and label scenes."""
 
 from .joined import JoinedScenes
 from .matching import open_scenes

@@ -29,7 +29,17 @@ _MOST_OPEN = 64
 
 
 def describe_slice(x: slice, y: slice, times: slice) -> Sample:
-    """Return the 'bounds' and 'transform' of a rectangle, in float64."""
+    """Return the 'bounds' and 'transform' of a rectangle, in float64.
+
+    Args:
+        x: From left to right, in units of the CRS, its step the res
+        y: From bottom to top
+        times: First and last time
+
+    Returns:
+        ``'bounds'`` of shape ``(9,)`` and ``'transform'`` of shape ``(9,)``, as
+        torchgeo has them.
+    """
     moments = (times.start.timestamp(), times.stop.timestamp(), times.step)
     numbers = (x.start, x.stop, x.step, y.start, y.stop, y.step, *moments)
     transform = Affine(x.step, 0, x.start, 0, -y.step, y.stop)
@@ -85,6 +95,9 @@ class DatasetFiles:
         Args:
             path: The file.
 
+        Returns:
+            The header.
+
         Raises:
             RuntimeError: If it cannot be read; the message names it.
         """
@@ -99,6 +112,9 @@ class DatasetFiles:
             x: From left to right, in units of the CRS.
             y: From bottom to top.
             times: First and last time.
+
+        Returns:
+            Their paths.
         """
         index = self.dataset.index
         periods: Any = index.index

@@ -1,4 +1,4 @@
-"""What rasters of whole scenes share: indexed by coordinates, read as they are."""
+"""Base class of raster datasets of whole scenes, indexed by coordinates."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence

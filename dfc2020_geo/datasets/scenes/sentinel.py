@@ -146,7 +146,14 @@ class LabelScenes(SceneRasters):
         super().__init__(paths, crs, res, None, transforms)
 
     def find_bands(self, file: RasterHeader) -> dict[Band, BandFile]:
-        """Find no bands: the first one of a file is read, whatever it is called."""
+        """Find no bands: the first one of a file is read, whatever it is called.
+
+        Args:
+            file: Header of a file of labels.
+
+        Returns:
+            An empty dict.
+        """
         return {}
 
     def to_mask(self, codes: np.ndarray, paths: Sequence[str]) -> dict[str, Tensor]:

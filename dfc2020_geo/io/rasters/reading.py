@@ -237,7 +237,14 @@ def fill_image(image: np.ndarray, pixels: Pixels) -> None:
 
 
 def grid_of(raster: DatasetReader) -> RasterGrid:
-    """Return size, CRS and geotransform of an open raster."""
+    """Return size, CRS and geotransform of an open raster.
+
+    Args:
+        raster: An open raster.
+
+    Returns:
+        Its grid; without a CRS if it has none.
+    """
     return RasterGrid(raster.crs or None, raster.transform, raster.height, raster.width)
 
 

@@ -1,4 +1,4 @@
-"""Whether the values of a scene can be what networks were trained on."""
+"""Plausibility checks of scene values: reflectance, backscatter, units."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

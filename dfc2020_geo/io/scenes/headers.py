@@ -67,13 +67,20 @@ class RasterHeader:
 
         Args:
             num_rows: Number of rows, wherever they begin.
+
+        Returns:
+            Number of bytes, uncompressed.
         """
         num_blocks = -(-num_rows // self.block_rows) + 1
         rows = min(num_blocks * self.block_rows, self.grid.height)
         return rows * self.grid.width * sum(np.dtype(t).itemsize for t in self.dtypes)
 
     def describe(self) -> str:
-        """Say what is known of its bands, for messages."""
+        """Say what is known of its bands, for messages.
+
+        Returns:
+            One line of text.
+        """
         named = [text or 'no name' for text in self.descriptions]
         names = ', '.join(named) if any(self.descriptions) else 'without descriptions'
         return f'{self.count} band{"s" * (self.count != 1)} ({names}) in {self.path}'
@@ -178,6 +185,9 @@ class Handles:
         Args:
             file: The raster.
             view: What GDAL opens in its place: a virtual raster, as text.
+
+        Returns:
+            The raster; hand it back when the window is read.
         """
         path = view or file.path
         owner = (os.getpid(), threading.get_ident())

@@ -67,6 +67,10 @@ class ProductMetadata:
         Args:
             band: Name of the band.
 
+        Returns:
+            The offset in stored numbers, -1000 since processing baseline 04.00; 0
+            if there is none.
+
         Raises:
             RuntimeError: If the metadata have offsets, but not this band's.
         """
@@ -174,13 +178,27 @@ def scene_name(paths: Sequence[str], sensor: Sensor) -> str:
 
 
 def last_part(path: str) -> str:
-    """Return the last part of a path or an address."""
+    """Return the last part of a path or an address.
+
+    Args:
+        path: A path, or a URL with or without a query.
+
+    Returns:
+        Its last part.
+    """
     plain = path.partition('?')[0].replace('\\', '/').rstrip('/')
     return plain.rpartition('/')[2]
 
 
 def file_stem(path: str) -> str:
-    """Return the last part of a path or an address, without its extension."""
+    """Return the last part of a path or an address, without its extension.
+
+    Args:
+        path: A path or a URL.
+
+    Returns:
+        Its last part, without the extension.
+    """
     return PurePosixPath(last_part(path)).stem
 
 
@@ -213,12 +231,27 @@ def _from_product(safe: Traversable, sensor: Sensor) -> Product:
 
 
 def has_gsd_folders(folder: Traversable) -> bool:
-    """Tell whether a folder has R10m, R20m or R60m in it, as Level-2A does."""
+    """Tell whether a folder has R10m, R20m or R60m in it, as Level-2A does.
+
+    Args:
+        folder: Folder to look in.
+
+    Returns:
+        True if there is one.
+    """
     return any(_gsd_folders(folder))
 
 
 def is_safe(folder: Traversable) -> bool:
-    """Tell whether a folder is a product in ESA's layout."""
+    """Tell whether a folder is a product in ESA's layout.
+
+    Args:
+        folder: Folder to look at.
+
+    Returns:
+        True for names that end in ``.SAFE``, and for folders with the metadata file
+        of a product.
+    """
     return folder.name.upper().endswith('.SAFE') or _metadata_file(folder) is not None
 
 
@@ -366,7 +399,14 @@ def _in_archive(archive: Path, inner: str) -> Traversable | None:
 
 
 def gdal_path(path: Traversable) -> str:
-    """Return what GDAL calls a file or a folder."""
+    """Return what GDAL calls a file or a folder.
+
+    Args:
+        path: A file or folder, on disk or in a ``.zip``.
+
+    Returns:
+        Its path for GDAL, with ``/vsizip/`` in an archive.
+    """
     return f'{_ZIP}{path}' if isinstance(path, zipfile.Path) else str(path)
 
 
@@ -390,6 +430,9 @@ def list_files(
     Args:
         folder: Folder to list.
         suffixes: What their names end in.
+
+    Returns:
+        The files, sorted by name.
     """
     return [
         entry
@@ -399,7 +442,14 @@ def list_files(
 
 
 def list_folders(folder: Traversable) -> list[Traversable]:
-    """List the folders of a folder by name, without hidden ones."""
+    """List the folders of a folder by name, without hidden ones.
+
+    Args:
+        folder: Folder to list.
+
+    Returns:
+        The folders, sorted by name.
+    """
     return [entry for entry in _entries(folder) if entry.is_dir()]
 
 

@@ -1,4 +1,4 @@
-"""From stored numbers to reflectance x 10 000 and decibels: offset, factor, nodata."""
+"""Radiometry: stored numbers to reflectance x 10 000 and dB; offset, factor, nodata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -276,6 +276,9 @@ class Scene:
 
         Args:
             num_rows: Number of rows.
+
+        Returns:
+            Number of bytes, uncompressed.
         """
         files = {reader.file.path: reader.file for reader in self.readers}
         compressed = [file for file in files.values() if not file.is_plain]

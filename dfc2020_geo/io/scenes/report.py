@@ -1,4 +1,4 @@
-"""What a user should be told of how a scene is read."""
+"""Report of how a scene is read: bands, offsets, warping, warnings."""
 
 from collections.abc import Iterator, Sequence
 

@@ -92,11 +92,21 @@ class SensorImages:
         return list({place.file.path: place.file for place in self.read}.values())
 
     def bands_of(self, file: RasterHeader) -> list[str]:
-        """Return the names of the bands that are read from a file."""
+        """Return the names of the bands that are read from a file.
+
+        Args:
+            file: Header of a file.
+
+        Returns:
+            Names of bands.
+        """
         return [b.name for b in self.bands if self.places[b.name].file is file]
 
     def offsets(self) -> tuple[float, ...]:
         """Return what is added to the numbers of each band that is read.
+
+        Returns:
+            An offset for each band, in stored numbers.
 
         Raises:
             FileNotFoundError: If a product lacks the metadata that say it.
@@ -119,6 +129,9 @@ class SensorImages:
 
         Args:
             start: Channel of the first band.
+
+        Returns:
+            The coding of the sensor's bands.
         """
         metadata = self.product.metadata
         return Coding(
