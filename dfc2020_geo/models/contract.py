@@ -60,7 +60,11 @@ def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of this package and of those that it builds on."""
+    """Return the versions of this package and of those that it builds on.
+
+    Returns:
+        Versions by the name of the package, for checkpoints and tags.
+    """
     others = ('torchgeo', 'torch', 'lightning', 'segmentation-models-pytorch')
     return {'dfc2020-geo': __version__} | {name: version(name) for name in others}
 

@@ -1,4 +1,4 @@
-"""Pretrained weights of backbones, and what libraries say of those they lack."""
+"""Pretrained weights of backbones, and clear errors for those that do not fit."""
 
 import pickle
 from collections.abc import Generator
@@ -29,11 +29,14 @@ _REASONS = {
 def explain_refusals(
     backbone: str, weights: WeightsEnum | bool | str | None
 ) -> Generator[None]:
-    """Translate what libraries say of a backbone or weights that they do not have.
+    """Translate the errors of torchgeo, smp and timm about backbones and weights.
 
     Args:
         backbone: Name of the backbone that is asked for while the context is open.
         weights: Its initial weights.
+
+    Returns:
+        A context manager.
 
     Raises:
         OSError: If the weights are not there and cannot be fetched.

@@ -1,4 +1,4 @@
-"""Ways to compute a network that leave its weights, and their names, as they are."""
+"""Switches of acceleration: compile, channels last, activation checkpointing."""
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

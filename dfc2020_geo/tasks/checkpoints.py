@@ -135,6 +135,9 @@ def is_epoch_end(checkpoint: Mapping[str, Any]) -> bool:
 
     Args:
         checkpoint: What Lightning saved in training.
+
+    Returns:
+        True if it is.
     """
     loop = checkpoint['loops']['fit_loop']
     epochs = loop['epoch_progress']['current']
@@ -243,6 +246,9 @@ def is_whole(path: Path | str) -> bool:
 
     Args:
         path: File that torch saved; all of it is read.
+
+    Returns:
+        True if it is.
     """
     try:
         with zipfile.ZipFile(path) as parts:

@@ -1,4 +1,4 @@
-"""From a batch in file units to what a network reads, on the batch's device."""
+"""Preparation of a batch in file units for the network, on the batch's device."""
 
 import copy
 from collections.abc import Sequence
@@ -56,7 +56,8 @@ class PrepareBatch(nn.Module):
 
         Args:
             batch: ``'image'`` of shape ``(B, C, H, W)`` in file units, float32, or
-                ``'s2'`` and ``'s1'`` as they are stored; and perhaps ``'mask'`` of
+                ``'s2'`` (uint16 or float32) and ``'s1'`` (float32), raw; and, with
+                labels, ``'mask'`` of
                 shape ``(B, H, W)``, class indices of int64 or uint8.
 
         Returns:

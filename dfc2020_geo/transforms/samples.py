@@ -1,4 +1,4 @@
-"""Operations on images that take samples of datasets as well."""
+"""Base of kornia operations that also take the samples of datasets."""
 
 from typing import Any
 

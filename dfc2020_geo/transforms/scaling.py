@@ -1,4 +1,4 @@
-"""From file units to ``[0, 1]``: the scaling that networks are trained with."""
+"""Scaling from file units to ``[0, 1]``."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,9 +13,8 @@ from ..bands import VALUE_RANGE, Band, NanPolicy, Sensor, select_bands
 from ..io.memory import ReusedMemory
 from .samples import SampleOperation
 
-#: Values that are scaled in one go: they stay in the processor's cache, and are fewer
-#: than torch would share out among threads, which takes longer than the work itself
-#: where other threads are at work.
+#: Values that are scaled in one go: they fit the CPU's cache, and are too few for torch
+#: to divide among threads, which takes longer than the work where others are busy.
 _BLOCK = 2**15 - 1
 
 
@@ -160,7 +159,7 @@ class ScaleBands(SampleOperation):
         ]
 
     def _fill(self, place: Tensor, part: Tensor, sensor: Sensor) -> None:
-        """Scale a part into its place; on a processor image by image, for its cache."""
+        """Scale a part into its place; on the CPU image by image, for its cache."""
         nan = self.nan[sensor] if part.is_floating_point() else None
         indices = range(len(part)) if part.device.type == 'cpu' else [slice(None)]
         for index in indices:

@@ -1,4 +1,4 @@
-"""The bands of images from elsewhere, in the channel order of this package."""
+"""Band selection: images of other datasets in the channel order of this package."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Flips and quarter turns, exact to the bit."""
+"""Flips and quarter turns (the D4 symmetries), exact to the bit."""
 
 from typing import Any
 
