@@ -57,8 +57,7 @@ class PrepareBatch(nn.Module):
         Args:
             batch: ``'image'`` of shape ``(B, C, H, W)`` in file units, float32, or
                 ``'s2'`` (uint16 or float32) and ``'s1'`` (float32), raw; and, with
-                labels, ``'mask'`` of
-                shape ``(B, H, W)``, class indices of int64 or uint8.
+                labels, ``'mask'`` of shape ``(B, H, W)``, class indices, int64 or uint8.
 
         Returns:
             The batch with ``'image'`` scaled to ``[0, 1]``, augmented with its mask,
