@@ -16,8 +16,8 @@ from rasterio.crs import CRS
 import dfc2020_geo
 from dfc2020_geo.classes import IGNORE_INDEX, ClassScheme, LandCover, Legend
 from dfc2020_geo.datasets.plotting import plot_patch, render_class_map
-from dfc2020_geo.inference.maps import Parts, find_layer, finish_map, measure_areas
-from dfc2020_geo.inference.maps.acquisition import find_time
+from dfc2020_geo.inference.maps import MapRows, finish_map, measure_areas
+from dfc2020_geo.inference.maps.stac import find_time
 from dfc2020_geo.io.grid import RasterGrid
 from dfc2020_geo.io.rasters import write_class_map
 
@@ -75,8 +75,7 @@ def test_class_maps_have_its_codes_colours_and_names(tmp_path: Path) -> None:
 
 def test_maps_of_scenes_have_its_codes_colours_and_names(tmp_path: Path) -> None:
     grid = RasterGrid(UTM, PLACE, 2, 4)
-    layers = (find_layer('classes', SCHEME),)
-    parts = Parts(tmp_path / 'map.tif', grid, SCHEME, layers, {})
+    parts = MapRows(tmp_path / 'map.tif', grid, SCHEME, [], {})
     parts.directory.mkdir()
     parts.write(0, 2, {'classes': SCHEME.decode(INDICES)})
     taken = find_time([], {'ACQUISITIONDATETIME': '2020-01-01T00:00:00Z'})

@@ -1,6 +1,7 @@
 """Image logging for TensorBoard, MLflow, Comet, Weights & Biases and CSV loggers."""
 
 from functools import singledispatch
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from lightning.pytorch.loggers import CometLogger, MLFlowLogger, TensorBoardLogger
 from matplotlib.image import imsave
 
-from ..io.atomic import replacing
+from ..io.atomic import write_bytes
 
 
 @singledispatch
@@ -40,8 +41,9 @@ def log_picture(logger: Any, tag: str, picture: np.ndarray, step: int) -> None:
     elif isinstance(log_dir, str | Path) and '://' not in str(log_dir):
         path = Path(log_dir) / 'images' / f'{tag}_{step:08d}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as unfinished:
-            imsave(unfinished, picture, format='png')
+        file = BytesIO()
+        imsave(file, picture, format='png')
+        write_bytes(path, file.getbuffer())
 
 
 @log_picture.register

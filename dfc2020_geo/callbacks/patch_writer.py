@@ -75,7 +75,7 @@ class PatchWriter(BasePredictionWriter):
         self._check(pl_module, _patches(datamodule.predict_dataset))
         # Not now: the weights of a checkpoint, whose run the outputs in the directory
         # may be, are loaded after this and before the loader is made.
-        datamodule.narrow = partial(_narrow, trainer, pl_module)
+        datamodule.select_pending = partial(_select_pending, trainer, pl_module)
 
     def plan(
         self, trainer: Trainer, pl_module: LightningModule, dataset: PatchDataset
@@ -195,7 +195,7 @@ class PatchWriter(BasePredictionWriter):
         return self.record
 
 
-def _narrow(
+def _select_pending(
     trainer: Trainer, pl_module: LightningModule, dataset: PatchDataset
 ) -> PatchDataset:
     """Keep the patches that some writer has still to write."""

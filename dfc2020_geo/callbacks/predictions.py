@@ -1,5 +1,6 @@
 """Writing class maps and previews, a file for each predicted patch."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torchgeo.datasets import RGBBandsMissingError
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset
 from ..datasets.plotting import render_image
-from ..io.atomic import replacing
+from ..io.atomic import write_bytes
 from ..io.rasters import SIDECAR, write_class_map, write_probabilities
 from .patch_writer import PatchWriter
 
@@ -119,5 +120,6 @@ class PreviewWriter(PatchWriter):
         prediction = torch.from_numpy(result['prediction'])
         sample = dataset[index] | {'prediction': prediction}
         figure = dataset.plot(sample, suptitle=name)
-        with replacing(self.output_dir / f'{name}.png') as path:
-            figure.savefig(path, format='png', dpi=100, bbox_inches='tight')
+        picture = BytesIO()
+        figure.savefig(picture, format='png', dpi=100, bbox_inches='tight')
+        write_bytes(self.output_dir / f'{name}.png', picture.getbuffer())

@@ -130,14 +130,14 @@ def _score_everything(datamodule: Any) -> SegmentationScores:
             f"Expected a labelled set to score predictions on, got '{name}'; name "
             'another with --data.predict, or leave --scores.predictions out.'
         )
-    narrow = datamodule.narrow
-    if narrow is not None:
+    select_pending = datamodule.select_pending
+    if select_pending is not None:
 
         def keep_all(dataset: PatchDataset) -> PatchDataset:
-            narrow(dataset)
+            select_pending(dataset)
             return dataset
 
-        datamodule.narrow = keep_all
+        datamodule.select_pending = keep_all
     return SegmentationScores(len(dataset.scheme), dataset.scheme.labels)
 
 

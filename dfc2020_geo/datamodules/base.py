@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -33,6 +33,23 @@ def choose_num_workers(num_workers: int | None) -> int:
     return (
         min(_MOST_WORKERS, os.cpu_count() or 1) if num_workers is None else num_workers
     )
+
+
+class PendingSelector[Predictable](Protocol):
+    """Selects of a set what is still to be predicted.
+
+    The hand-over between a writer of predictions and a datamodule: the writer sets the
+    datamodule's ``select_pending`` in its ``setup``; ``predict_dataloader`` calls it,
+    when the weights are loaded that tell whether what is there can be resumed.
+    """
+
+    def __call__(self, dataset: Predictable, /) -> Predictable:
+        """Return the part of a set that is still to be predicted.
+
+        Args:
+            dataset: All that the datamodule can serve.
+        """
+        ...
 
 
 class ResumableDataModule(LightningDataModule):

@@ -1,6 +1,6 @@
 """Datamodules: which set serves which stage, and its batches on the device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +17,7 @@ from ..models.contract import data_contract
 from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import PrepareBatch, join_bands, take_bands
-from .base import ResumableDataModule, Workers, choose_num_workers
+from .base import PendingSelector, ResumableDataModule, Workers, choose_num_workers
 from .loading import require_one_size
 from .named_sets import SETS
 from .padding import fill_up
@@ -126,7 +126,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         self.train_aug = PrepareBatch(bands, nan, augmentations or ())
         self.collate_fn = _collate
         #: Leaves out what need not be predicted; writers of predictions set it.
-        self.narrow: Callable[[PatchDataset], PatchDataset] | None = None
+        self.select_pending: PendingSelector[PatchDataset] | None = None
 
     def setup(self, stage: str) -> None:
         """Set up the sets of a stage.
@@ -183,8 +183,8 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         if split == 'train':
             sampler = ResumableSampler(dataset, self.batch_size, self.trainer)
             return self.load_training(sampler)
-        if split == 'predict' and self.narrow is not None:
-            dataset = self.narrow(dataset)
+        if split == 'predict' and self.select_pending is not None:
+            dataset = self.select_pending(dataset)
         num_processes = self.trainer.world_size if self.trainer else 1
         if split in ('val', 'test'):
             dataset = fill_up(dataset, num_processes)

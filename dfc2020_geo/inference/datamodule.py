@@ -1,6 +1,7 @@
 """The datamodule that serves whole scenes for prediction, tile by tile."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,57 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
+from ..datamodules.base import PendingSelector
 from ..io.scenes import ResamplingName, check_values, limit_cache, open_scene
 from ..models.contract import data_contract
 from ..samplers.tiling import Blending
 from ..transforms import ScaleBands
 from .find_scenes import find_scenes
-from .read_ahead import ReadAhead
-from .tiles import SceneTiles
+from .tiles import SceneBatch, SceneTiles
 
 #: Room for blocks in GDAL's cache, in bytes: what is enough for files without
 #: compression, and the most that is taken for others.
 _CACHE = (64 * 2**20, 2**30)
 
-Batch = dict[str, Any]
 #: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
-Source = str | Path | Sequence[str | Path]
+SceneSource = str | Path | Sequence[str | Path]
+
+
+class ReadAhead:
+    """The batches of a set, each read while the one before is at work.
+
+    A thread reads, so nothing is copied between processes and files stay open.
+    """
+
+    def __init__(
+        self, dataset: Any, prepare: Callable[[SceneBatch], SceneBatch] | None = None
+    ) -> None:
+        """Initialize a new ReadAhead instance.
+
+        Args:
+            dataset: What is read, in its order: a set of batches, one or more, that
+                has a length and reads one at each index.
+            prepare: What the thread does with each batch then.
+        """
+        self.dataset, self.prepare = dataset, prepare
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[SceneBatch]:
+        """Yield the batches in their order."""
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            batch = reader.submit(self._read, 0)
+            for index in range(1, len(self)):
+                ahead = reader.submit(self._read, index)
+                yield batch.result()
+                batch = ahead
+            yield batch.result()
+
+    def _read(self, index: int) -> SceneBatch:
+        batch = self.dataset[index]
+        return self.prepare(batch) if self.prepare else batch
 
 
 class SceneDataModule(BaseDataModule):
@@ -37,8 +74,8 @@ class SceneDataModule(BaseDataModule):
 
     def __init__(
         self,
-        s2: Source | None = None,
-        s1: Source | None = None,
+        s2: SceneSource | None = None,
+        s1: SceneSource | None = None,
         s2_bands: Sequence[str] | str | None = None,
         s1_bands: Sequence[str] | str | None = None,
         s2_offset: float | None = None,
@@ -106,7 +143,7 @@ class SceneDataModule(BaseDataModule):
         self.contract = data_contract(bands, scheme, nan)
         self.scale = ScaleBands(bands, nan)
         #: Leaves out what need not be predicted; the writer of maps sets it.
-        self.narrow: Callable[[SceneTiles], SceneTiles] | None = None
+        self.select_pending: PendingSelector[SceneTiles] | None = None
 
     def setup(self, stage: str) -> None:
         """Open the scenes, and say what is read from where.
@@ -142,11 +179,11 @@ class SceneDataModule(BaseDataModule):
             scenes, **self.tiling, batch_size=self.batch_size
         )
 
-    def predict_dataloader(self) -> DataLoader[Batch] | ReadAhead:
+    def predict_dataloader(self) -> DataLoader[SceneBatch] | ReadAhead:
         """Load the tiles that are still to be predicted, in their order."""
         dataset = self._valid_attribute('predict_dataset')
-        if self.narrow is not None:
-            dataset = self.narrow(dataset)
+        if self.select_pending is not None:
+            dataset = self.select_pending(dataset)
         if self.num_workers == 0:
             device = self.trainer.strategy.root_device.type if self.trainer else ''
             on_processor = device == 'cpu'
@@ -162,10 +199,12 @@ class SceneDataModule(BaseDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+    def on_after_batch_transfer(
+        self, batch: SceneBatch, dataloader_idx: int
+    ) -> SceneBatch:
         """Cut a window into tiles on its device, and scale them.
 
-        For a processor, the thread that reads has done so.
+        On the CPU, the thread that reads has done so.
 
         Args:
             batch: As :class:`~dfc2020_geo.inference.tiles.SceneTiles` gives it; numbers of
@@ -184,7 +223,7 @@ class SceneDataModule(BaseDataModule):
         # Lightning has done so before there was an image.
         return self.trainer.precision_plugin.convert_input(batch)
 
-    def _cut(self, dataset: SceneTiles, batch: Batch) -> Batch:
+    def _cut(self, dataset: SceneTiles, batch: SceneBatch) -> SceneBatch:
         """Cut the window of a batch into tiles, and scale them."""
         window, valid = batch['window'].view(torch.float32), batch['valid']
         # A pixel with NaN has no data. Asking another device would have to wait for it.
@@ -197,7 +236,7 @@ class SceneDataModule(BaseDataModule):
         return {'image': image, 'valid': valid, 'step': batch['step']}
 
 
-def _keep_exact(batch: Any) -> Batch:
+def _keep_exact(batch: Any) -> SceneBatch:
     """Hide the window from Lightning, which would round it before it is scaled."""
     return batch | {'window': batch['window'].view(torch.int32)}
 

@@ -8,15 +8,15 @@ from lightning.pytorch import Trainer
 
 from ..models.contract import SHARED_FACTS
 from ..tasks import LandCoverSegmentation
-from .datamodule import SceneDataModule, Source
+from .datamodule import SceneDataModule, SceneSource
 from .progress import show_megapixels
 from .writer import SceneMapWriter
 
 
 def map_scene(
     checkpoint: Path | str | Sequence[Path | str],
-    s2: Source | None = None,
-    s1: Source | None = None,
+    s2: SceneSource | None = None,
+    s1: SceneSource | None = None,
     output: Path | str = 'map.tif',
     tta: bool = False,
     data: Mapping[str, Any] | None = None,

@@ -1,17 +1,24 @@
 """Finishing the rows of a map in a thread, while the next tiles are predicted."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from ..classes import IGNORE_INDEX, ClassScheme
+from ..metrics.argmax import best_class
 from ..samplers.tiling import Span
-from .layers import make_layers
-from .maps import Parts
+from .maps import MapRows, encode_fraction
 from .strips import Strip
 
-Layers = dict[str, np.ndarray]
+#: Arrays of uint8 by the name of their layer.
+type LayerArrays = dict[str, np.ndarray]
+
+#: Rows whose fractions are computed in one go; a few keep memory small.
+_BLOCK = 64
 
 
 class RowWriter:
@@ -22,24 +29,24 @@ class RowWriter:
     """
 
     def __init__(
-        self, parts: Parts, strip: Strip, names: Sequence[str], scene: str
+        self, rows: MapRows, strip: Strip, names: Sequence[str], scene: str
     ) -> None:
         """Initialize a new RowWriter instance.
 
         Args:
-            parts: Where the rows go.
+            rows: Where the rows go.
             strip: Where tiles are added.
             names: Names of the layers beside the classes.
             scene: Name of the scene, for messages.
         """
-        self.parts, self.strip, self.names = parts, strip, names
+        self.rows, self.strip, self.names = rows, strip, names
         self.scene = scene
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._pieces: list[Future[Layers]] = []
+        self._pieces: list[Future[LayerArrays]] = []
         self._writing: Future[None] | None = None
 
     def finish(self, row: int, columns: Sequence[int]) -> None:
-        """Go on with what a batch has finished.
+        """Turn what a batch has finished into layers, and complete rows into files.
 
         Args:
             row: Position of its row of tiles.
@@ -47,7 +54,7 @@ class RowWriter:
 
         Raises:
             OSError: If rows could not be written; the message says what to do.
-            RuntimeError: If the network has answered with NaN or infinite numbers.
+            RuntimeError: If the network has predicted NaN or infinite numbers.
         """
         spans = self.strip.columns.finished
         done = Span(spans[columns[0]].start, spans[columns[-1]].stop)
@@ -80,7 +87,7 @@ class RowWriter:
         if self._writing is not None:
             self._writing.result()
 
-    def _make(self, values: Tensor, valid: Tensor) -> Layers:
+    def _make(self, values: Tensor, valid: Tensor) -> LayerArrays:
         # NaN would become the first class. Not summed by torch, which would share that
         # out among threads that the network needs.
         if not np.isfinite(values.numpy().sum()):
@@ -89,11 +96,56 @@ class RowWriter:
                 f'scene {self.scene}; map it with --trainer.precision 32-true, or take '
                 'another checkpoint.'
             )
-        return make_layers(values, valid, self.parts.scheme, self.names)
+        return make_layers(values, valid, self.rows.scheme, self.names)
 
-    def _write(self, rows: Span, pieces: Sequence[Layers]) -> None:
+    def _write(self, rows: Span, pieces: Sequence[LayerArrays]) -> None:
         layers = {
             name: np.concatenate([piece[name] for piece in pieces], axis=-1)
             for name in pieces[0]
         }
-        self.parts.write(rows.start, rows.stop, layers)
+        self.rows.write(rows.start, rows.stop, layers)
+
+
+def make_layers(
+    scores: Tensor, valid: Tensor, scheme: ClassScheme, names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Compute the layers of some rows of a map.
+
+    Args:
+        scores: Logits of shape ``(num_classes, H, W)``; with the layer
+            ``disagreement``, it is one more channel.
+        valid: Boolean of shape ``(H, W)``, False without data.
+        scheme: The classes.
+        names: Names of the layers beside the classes.
+
+    Returns:
+        Arrays of uint8 by the name of their layer: codes of shape ``(H, W)`` as
+        ``classes``, and fractions as :func:`~.maps.encode_fraction` stores them.
+    """
+    logits = scores[: len(scheme)]
+    indices = best_class(logits)
+    indices[~valid] = IGNORE_INDEX
+    layers = {'classes': scheme.decode(indices.numpy())}
+    for name in names:
+        size = len(scheme) if name == 'probabilities' else 1
+        layers[name] = np.empty((size, *valid.shape), np.uint8)
+    for start in range(0, len(valid) if names else 0, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        fractions = _compute_fractions(scores[:, rows], len(scheme))
+        for name in names:
+            known = fractions[name].masked_fill(~valid[rows], math.nan)
+            layers[name][:, rows] = encode_fraction(known.numpy())
+    return layers
+
+
+def _compute_fractions(scores: Tensor, num_classes: int) -> dict[str, Tensor]:
+    """Compute every layer of fractions, each of shape ``(bands, H, W)``."""
+    probabilities = scores[:num_classes].softmax(dim=0)
+    entropy = torch.special.entr(probabilities).sum(dim=0, keepdim=True)
+    return {
+        'probabilities': probabilities,
+        'confidence': probabilities.amax(dim=0, keepdim=True),
+        'entropy': (entropy / math.log(num_classes)).clamp(0, 1),
+        # Weights that add up to 1 do so up to rounding.
+        'disagreement': scores[num_classes:].clamp(0, 1),
+    }

@@ -14,11 +14,11 @@ from torch.utils.data import Dataset
 from ..io.scenes import Scene
 from ..samplers.tiling import Axis, Blending, Span
 
-Batch = dict[str, Any]
+SceneBatch = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RowRun:
     """Consecutive rows of tiles of one scene whose finished rows are wanted.
 
     Attributes:
@@ -33,7 +33,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TileStep:
     """One batch: tiles side by side in one row.
 
     Attributes:
@@ -47,7 +47,7 @@ class Step:
     columns: tuple[int, ...]
 
 
-class SceneTiles(Dataset[Batch]):
+class SceneTiles(Dataset[SceneBatch]):
     """The tiles of one or more scenes, a batch at each index.
 
     A batch is read as one window, since tiles side by side share pixels:
@@ -84,19 +84,19 @@ class SceneTiles(Dataset[Batch]):
                 [scene.width for scene in scenes],
             )
         )
-        everything = [Run(i, 0, len(r.spans) - 1) for i, r in enumerate(self.rows)]
+        everything = [RowRun(i, 0, len(r.spans) - 1) for i, r in enumerate(self.rows)]
         self._plan(everything)
 
-    def _plan(self, runs: Sequence[Run]) -> None:
+    def _plan(self, runs: Sequence[RowRun]) -> None:
         self.runs = list(runs)
-        self.steps: list[Step] = []
+        self.steps: list[TileStep] = []
         for i, run in enumerate(runs):
             rows, columns = self.rows[run.scene], self.columns[run.scene]
             for row in range(rows.contributors(run.first).start, run.last + 1):
                 tiles = batched(range(len(columns.spans)), self.batch_size)
-                self.steps.extend(Step(i, row, chosen) for chosen in tiles)
+                self.steps.extend(TileStep(i, row, chosen) for chosen in tiles)
 
-    def select(self, runs: Sequence[Run]) -> Self:
+    def select(self, runs: Sequence[RowRun]) -> Self:
         """Return the tiles that are needed for some rows.
 
         Args:
@@ -124,7 +124,7 @@ class SceneTiles(Dataset[Batch]):
         """Return the number of batches."""
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> SceneBatch:
         """Read a batch.
 
         Args:

@@ -8,17 +8,18 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ..callbacks.fingerprint import Weights, describe_network
+from ..models.contract import versions
 from ..samplers.tiling import Span
-from .maps import Parts, find_time, finish_map
-from .outputs import Weights, make_tags, open_maps, place_maps
+from .maps import MapRows, find_time, finish_map, join_rows, list_outputs, open_rows
 from .row_writer import RowWriter
-from .sources import check_unchanged, list_sources
+from .sources import check_unchanged, describe_scene, list_files, list_sources
 from .strips import Strip
-from .tiles import Run, SceneTiles
+from .tiles import RowRun, SceneTiles
 
 
 class SceneMapWriter(Callback):
-    """Write a map of each scene; go on where a killed run stopped.
+    """Write a map of each scene; a run that was stopped is resumed.
 
     Finished rows lie in a directory ``NAME.tif.part`` until all are there; only then
     does the map appear under its name, a Cloud Optimised GeoTIFF with what QGIS and
@@ -47,7 +48,7 @@ class SceneMapWriter(Callback):
         self.polygons, self.overwrite = polygons, overwrite
         #: What the last run wrote.
         self.paths: list[Path] = []
-        self.parts: list[Parts] = []
+        self.maps: list[MapRows] = []
         self.rows: RowWriter | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -77,9 +78,11 @@ class SceneMapWriter(Callback):
         weights = pl_module.state_dict()
         # Not now: whose rows there may be is known once they are loaded, before the
         # loader is made.
-        datamodule.narrow = partial(self._narrow, trainer, pl_module, weights)
+        datamodule.select_pending = partial(
+            self._select_pending, trainer, pl_module, weights
+        )
 
-    def _narrow(
+    def _select_pending(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
@@ -88,21 +91,23 @@ class SceneMapWriter(Callback):
     ) -> SceneTiles:
         """Keep the tiles that this process has to predict."""
         paths = place_maps(self.output, tiles)
-        self.parts = open_maps(
+        self.maps = open_maps(
             paths, tiles, self.layers, trainer, pl_module, weights, self.overwrite
         )
         missing = [
             (i, row)
-            for i, (parts, rows) in enumerate(zip(self.parts, tiles.rows, strict=True))
-            for done in [parts.done()]
+            for i, (map_rows, rows) in enumerate(
+                zip(self.maps, tiles.rows, strict=True)
+            )
+            for done in [map_rows.done()]
             for row, span in enumerate(rows.finished)
             if (span.start, span.stop) not in done
         ]
         trainer.strategy.barrier()  # until all have seen what is done
-        share = _share(missing, trainer.global_rank, trainer.world_size)
+        own = _divide(missing, trainer.global_rank, trainer.world_size)
         # No process can do without a batch, so it does the last rows once more.
         last = (len(tiles.scenes) - 1, len(tiles.rows[-1].finished) - 1)
-        return tiles.select(_find_runs(share or [last]))
+        return tiles.select(_find_runs(own or [last]))
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ask the task for logits."""
@@ -129,7 +134,7 @@ class SceneMapWriter(Callback):
             self._close()
             strip = Strip(rows, columns, values.shape[1], run.first)
             name = tiles.scenes[run.scene].name
-            self.rows = RowWriter(self.parts[run.scene], strip, self.layers, name)
+            self.rows = RowWriter(self.maps[run.scene], strip, self.layers, name)
         assert self.rows is not None, 'the first batch of a run makes it'
         strip = self.rows.strip
         for column, tile in zip(step.columns, values.cpu(), strict=True):
@@ -150,10 +155,12 @@ class SceneMapWriter(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """End the thread that writes rows."""
+        """End the thread that writes rows, and let other runs make the maps."""
         rows, self.rows = self.rows, None
         if rows is not None:
             rows.abandon()
+        for each in self.maps:
+            each.record.unlock()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the maps of their rows, once all processes are done."""
@@ -163,18 +170,18 @@ class SceneMapWriter(Callback):
         if trainer.is_global_zero:
             scenes = _tiles(trainer).scenes
             self.paths = []
-            for parts, scene in zip(self.parts, scenes, strict=True):
-                check_unchanged(scene, parts.settings['sources'])
+            for rows, scene in zip(self.maps, scenes, strict=True):
+                check_unchanged(scene, rows.settings['sources'])
                 taken = find_time(list_sources(scene), {})
-                tags = make_tags(parts.settings)
-                made = finish_map(parts, tags, taken, self.polygons)
+                tags = make_tags(rows.settings)
+                made = finish_map(rows, tags, taken, self.polygons)
                 self.paths += made
                 # Unlike the trainer's, this print leaves the progress bar alone.
                 pl_module.print(f'Wrote {made[-1]}')
-            # Now that all maps are there: without its rows, one could not be gone
-            # on with beside another that is not.
-            for parts in self.parts:
-                parts.remove()
+            # Now that all maps are there: without its rows, one could not be resumed
+            # beside another that is not finished.
+            for rows in self.maps:
+                rows.remove()
         trainer.strategy.barrier()
 
 
@@ -183,7 +190,7 @@ def _tiles(trainer: Trainer) -> SceneTiles:
     return loaders.dataset
 
 
-def _share(
+def _divide(
     rows: list[tuple[int, int]], rank: int, num_processes: int
 ) -> list[tuple[int, int]]:
     """Return the consecutive rows of tiles that one of several processes does."""
@@ -191,12 +198,147 @@ def _share(
     return rows[slice(*bounds)]
 
 
-def _find_runs(rows: Sequence[tuple[int, int]]) -> list[Run]:
+def _find_runs(rows: Sequence[tuple[int, int]]) -> list[RowRun]:
     """Join rows of tiles that follow each other in one scene."""
-    runs: list[Run] = []
+    runs: list[RowRun] = []
     for scene, row in rows:
         if runs and (runs[-1].scene, runs[-1].last + 1) == (scene, row):
-            runs[-1] = Run(scene, runs[-1].first, row)
+            runs[-1] = RowRun(scene, runs[-1].first, row)
         else:
-            runs.append(Run(scene, row, row))
+            runs.append(RowRun(scene, row, row))
     return runs
+
+
+def place_maps(output: Path, tiles: SceneTiles) -> list[Path]:
+    """Choose the files of the maps of scenes.
+
+    Args:
+        output: The map, a file; of several scenes, a directory for their maps.
+        tiles: The tiles of the scenes.
+
+    Returns:
+        The map of each scene.
+
+    Raises:
+        ValueError: If a map would replace another one or what its scene is read from,
+            or a file is named for several.
+    """
+    names = [scene.name for scene in tiles.scenes]
+    is_file = output.suffix and not output.is_dir()
+    if is_file and len(names) > 1:
+        raise ValueError(
+            f'Expected a directory for the maps of {len(names)} scenes, got {output}; '
+            'choose another --out or --scene_maps.output.'
+        )
+    paths = [output] if is_file else [output / f'{name}.tif' for name in names]
+    if len({*paths}) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise ValueError(
+            f'Expected a map of its own for each scene, got {twice} for two; rename '
+            'the scenes, or map them one by one.'
+        )
+    _check_sources(paths, tiles)
+    return paths
+
+
+def _check_sources(paths: Sequence[Path], tiles: SceneTiles) -> None:
+    """Check that no file of a map replaces one of a scene."""
+    sources = {
+        Path(file).resolve() for scene in tiles.scenes for file in list_files(scene)
+    }
+    outputs = [output for path in paths for output in list_outputs(path)]
+    if inputs := [path for path in outputs if path.resolve() in sources]:
+        raise ValueError(
+            f'Expected another name for the map than that of its scene, got '
+            f'{inputs[0]}, which would be replaced; choose another --out or '
+            '--scene_maps.output.'
+        )
+
+
+def open_maps(
+    paths: Sequence[Path],
+    tiles: SceneTiles,
+    layers: Sequence[str],
+    trainer: Trainer,
+    pl_module: LightningModule,
+    weights: Weights,
+    overwrite: bool = False,
+) -> list[MapRows]:
+    """Open the rows of every map, in the first process before the others.
+
+    Args:
+        paths: The map of each scene.
+        tiles: The tiles of the scenes.
+        layers: Names of the layers beside the classes.
+        trainer: The trainer that predicts.
+        pl_module: The task.
+        weights: Its weights, before a precision rounds them.
+        overwrite: Whether maps that are there may be replaced.
+
+    Returns:
+        The rows of each map.
+
+    Raises:
+        OSError: If a map is there, or cannot be written.
+        ValueError: If a path cannot be a map's, or a scene does not lie on the Earth.
+    """
+    module: Any = pl_module
+    settings = describe_map(trainer, pl_module, weights, tiles)
+    arguments = [
+        (path, scene.grid, module.scheme, layers, settings | describe_scene(scene))
+        for path, scene in zip(paths, tiles.scenes, strict=True)
+    ]
+    opened: list[MapRows] = []
+    if trainer.is_global_zero:
+        try:
+            for each in arguments:
+                opened.append(open_rows(*each, overwrite=overwrite))
+        except BaseException:
+            for rows in opened:
+                rows.record.unlock()
+            raise
+    trainer.strategy.barrier()
+    if not trainer.is_global_zero:
+        opened = [join_rows(*each) for each in arguments]
+    return opened
+
+
+def describe_map(
+    trainer: Trainer, pl_module: LightningModule, weights: Weights, tiles: SceneTiles
+) -> dict[str, Any]:
+    """State what decides the content of a map, beside its scene and its layers.
+
+    Args:
+        trainer: The trainer that predicts.
+        pl_module: The task.
+        weights: Its weights, before a precision rounds them.
+        tiles: The tiles of the scenes.
+
+    Returns:
+        Plain values by name.
+    """
+    return {
+        **describe_network(trainer, pl_module, weights),
+        'tiling': tiles.describe(),
+        'versions': versions(),
+    }
+
+
+def make_tags(settings: dict[str, Any]) -> dict[str, str]:
+    """Say in a map whose it is.
+
+    Args:
+        settings: What :func:`describe_map` returned.
+
+    Returns:
+        Texts by name.
+    """
+    tiling = ', '.join(f'{name} {value}' for name, value in settings['tiling'].items())
+    return {
+        'weights_sha256': ' '.join(settings['weights']),
+        'version': settings['versions']['dfc2020-geo'],
+        'bands': ' '.join(settings['contract']['bands']),
+        'scheme': settings['contract']['scheme'],
+        'tiling': tiling,
+        'tta': str(settings['tta']).lower(),
+    }

@@ -381,6 +381,12 @@ class RunRecord:
         self._write(noted, finished=not missing)
         return missing
 
+    def remove(self) -> None:
+        """Remove the record, and let others write here; the last file to go."""
+        _remove(self._find_lists())
+        self.path.unlink(missing_ok=True)
+        self.unlock()
+
     def _write(self, files: Mapping[str, FinishedFile], finished: bool) -> None:
         """Write the record, with all that is noted."""
         lists, self._noted_in = self._find_lists(), None

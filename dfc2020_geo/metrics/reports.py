@@ -6,13 +6,14 @@ A summary is what :meth:`dfc2020_geo.metrics.SegmentationScores.summary` returns
 import csv
 import textwrap
 from collections.abc import Iterable
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..io.atomic import make_directory, replacing, write_json
+from ..io.atomic import make_directory, write_bytes, write_json, write_text
 
 _VALUES = ('recall', 'precision', 'IoU', 'F1')
 _COUNTS = ('support', 'predicted')
@@ -54,9 +55,9 @@ def write_scores(
     write_json(paths[0], summary | {'note': note})
     _write_csv(paths[1], _score_rows(summary, note))
     _write_csv(paths[2], _matrix_rows(summary))
-    with replacing(paths[3]) as unfinished:
-        figure = plot_confusion(summary, name, note)
-        figure.savefig(unfinished, format='png', dpi=120)
+    picture = BytesIO()
+    plot_confusion(summary, name, note).savefig(picture, format='png', dpi=120)
+    write_bytes(paths[3], picture.getbuffer())
     return paths
 
 
@@ -140,11 +141,9 @@ def _percent(value: float | None) -> str:
 
 
 def _write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
-    with (
-        replacing(path) as unfinished,
-        unfinished.open('w', encoding='utf-8', newline='') as file,
-    ):
-        csv.writer(file, lineterminator='\n').writerows(rows)
+    text = StringIO()
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _score_rows(summary: dict[str, Any], note: str) -> Iterable[list[object]]:

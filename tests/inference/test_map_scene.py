@@ -26,7 +26,7 @@ from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.inference import map_scene
-from dfc2020_geo.inference.maps import Parts
+from dfc2020_geo.inference.maps import MapRows
 from dfc2020_geo.main import main
 from dfc2020_geo.samplers.tiling import Axis
 from dfc2020_geo.tasks import LandCoverSegmentation
@@ -315,7 +315,7 @@ def test_a_scene_that_was_touched_keeps_its_rows_with_its_time(
     with pytest.raises(RuntimeError, match=r"it's\.tif to stay .* the rows") as stopped:
         _map(checkpoint, s2, s1, output, trainer={'callbacks': [_Touch(s2, s1)]})
     parts = Path(f'{output}.part')
-    done = {path: path.stat().st_mtime_ns for path in parts.glob('rows_*.npz')}
+    done = {path: path.stat().st_mtime_ns for path in parts.glob('rows_*')}
     with pytest.raises(FileExistsError, match=r"other sources .*it's\.tif time \(.*s1"):
         _map(checkpoint, s2, s1, output)
     command = re.search(r'\((touch .*)\) and run', str(stopped.value))
@@ -325,7 +325,7 @@ def test_a_scene_that_was_touched_keeps_its_rows_with_its_time(
 
     class Look(Callback):
         def on_predict_end(self, *args: Any) -> None:
-            kept.update({p: p.stat().st_mtime_ns for p in parts.glob('rows_*.npz')})
+            kept.update({p: p.stat().st_mtime_ns for p in parts.glob('rows_*')})
 
     assert _map(checkpoint, s2, s1, output, trainer={'callbacks': [Look()]}) == whole
     last = max(done)  # a run has a batch, so it does the last rows once more
@@ -413,7 +413,7 @@ def test_a_killed_process_leaves_nothing_that_looks_finished(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not output.exists()
-    done = {p.name: p.stat().st_mtime_ns for p in parts.glob('rows_*.npz')}
+    done = {p.name: p.stat().st_mtime_ns for p in parts.glob('rows_*')}
     assert done
     main(command)
     assert output.read_bytes() == whole
@@ -430,16 +430,16 @@ def test_rows_that_cannot_be_written_end_the_run(
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
     whole = _map(checkpoint, s2, s1, tmp_path / 'whole.tif')
-    write = Parts.write
+    write = MapRows.write
 
-    def fail(parts: Parts, start: int, stop: int, layers: Any) -> None:
+    def fail(parts: MapRows, start: int, stop: int, layers: Any) -> None:
         if start > 0:
             raise OSError(errno.ENOSPC, 'no room')
         write(parts, start, stop, layers)
 
     before = threading.active_count()
     with monkeypatch.context() as context:
-        context.setattr(Parts, 'write', fail)
+        context.setattr(MapRows, 'write', fail)
         with pytest.raises(OSError, match='no room'):
             _map(checkpoint, s2, s1, tmp_path / 'map.tif')
     assert threading.active_count() == before

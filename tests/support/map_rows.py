@@ -8,7 +8,7 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from dfc2020_geo.classes import SCHEMES
-from dfc2020_geo.inference.maps import Parts, open_parts
+from dfc2020_geo.inference.maps import MapRows, open_rows
 from dfc2020_geo.io.grid import RasterGrid
 
 SCHEME = SCHEMES['dfc2020']
@@ -57,12 +57,12 @@ def make_layers(grid: RasterGrid, seed: int = 0) -> dict[str, np.ndarray]:
 
 def begin(
     output: Path, grid: RasterGrid, overwrite: bool = False, **settings: Any
-) -> Parts:
+) -> MapRows:
     layers = ['probabilities', 'confidence']
-    return open_parts(output, grid, SCHEME, layers, settings, overwrite)
+    return open_rows(output, grid, SCHEME, layers, settings, overwrite)
 
 
-def write_rows(parts: Parts, layers: dict[str, np.ndarray], step: int = 13) -> None:
+def write_rows(parts: MapRows, layers: dict[str, np.ndarray], step: int = 13) -> None:
     height = parts.grid.height
     for start in range(0, height, step):
         stop = min(start + step, height)

@@ -1,25 +1,30 @@
 """Maps of whole scenes: finished rows, the rasters made of them, what lies beside."""
 
-from .acquisition import find_time
-from .file_names import layer_path, list_outputs
 from .finish import finish_map
-from .layers import Layer, decode_share, encode_share, find_layer
+from .layers import (
+    MapLayer,
+    decode_fraction,
+    encode_fraction,
+    find_layer,
+    layer_path,
+    list_outputs,
+)
 from .polygons import measure_areas, write_polygons
-from .resume import join_parts, open_parts
-from .rows import Parts
+from .rows import MapRows, join_rows, open_rows
+from .stac import find_time
 
 __all__ = [
-    'Layer',
-    'Parts',
-    'decode_share',
-    'encode_share',
+    'MapLayer',
+    'MapRows',
+    'decode_fraction',
+    'encode_fraction',
     'find_layer',
     'find_time',
     'finish_map',
-    'join_parts',
+    'join_rows',
     'layer_path',
     'list_outputs',
     'measure_areas',
-    'open_parts',
+    'open_rows',
     'write_polygons',
 ]

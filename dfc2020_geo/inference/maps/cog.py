@@ -21,8 +21,7 @@ from ...io.rasters import (
     open_raster,
     with_categories,
 )
-from .file_names import sidecar_path
-from .layers import SHARE_NODATA, SHARE_SCALE, Layer
+from .layers import FRACTION_NODATA, FRACTION_SCALE, MapLayer, sidecar_path
 
 #: Side of a block, in pixels.
 _BLOCK = 512
@@ -36,7 +35,7 @@ _OPTIONS = {
     'num_threads': 'ALL_CPUS',
 }
 
-#: Memory for blocks, in place of a share of the machine's; sidecars even where the
+#: Memory for blocks, in place of a part of the machine's; sidecars even where the
 #: environment forbids them, since names of classes are in one.
 _ENVIRONMENT = {'GDAL_CACHEMAX': 64 * 2**20, 'GDAL_PAM_ENABLED': True}
 
@@ -45,14 +44,14 @@ def write_cog(
     path: Path,
     chunks: Iterable[np.ndarray],
     grid: RasterGrid,
-    layer: Layer,
+    layer: MapLayer,
     scheme: ClassScheme,
     tags: Mapping[str, str],
 ) -> None:
     """Write a layer as a Cloud Optimised GeoTIFF, complete or not at all.
 
     Codes come with palette and class names, and their overviews hold the commonest
-    code; shares with scale, so that GIS programs show 0 to 1, and averaged overviews.
+    code; fractions with scale, so that GIS programs show 0 to 1, and averaged overviews.
     Equal layers give equal files.
 
     Args:
@@ -85,7 +84,7 @@ def _write_rows(
     path: Path,
     chunks: Iterable[np.ndarray],
     grid: RasterGrid,
-    layer: Layer,
+    layer: MapLayer,
     scheme: ClassScheme,
     tags: Mapping[str, str],
 ) -> list[int]:
@@ -99,7 +98,7 @@ def _write_rows(
     return sums
 
 
-def _profile(grid: RasterGrid, layer: Layer, scheme: ClassScheme) -> dict[str, Any]:
+def _profile(grid: RasterGrid, layer: MapLayer, scheme: ClassScheme) -> dict[str, Any]:
     return {
         'driver': 'GTiff',
         'count': len(layer.bands),
@@ -108,7 +107,7 @@ def _profile(grid: RasterGrid, layer: Layer, scheme: ClassScheme) -> dict[str, A
         'dtype': 'uint8',
         'crs': grid.crs,
         'transform': grid.transform,
-        'nodata': SHARE_NODATA if layer.is_share else scheme.legend.nodata,
+        'nodata': FRACTION_NODATA if layer.is_fraction else scheme.legend.nodata,
         'interleave': 'band',
         # Overviews of tiles are made in half the time of those of single rows.
         'tiled': True,
@@ -119,12 +118,12 @@ def _profile(grid: RasterGrid, layer: Layer, scheme: ClassScheme) -> dict[str, A
 
 
 def _describe(
-    raster: DatasetWriter, layer: Layer, scheme: ClassScheme, tags: Mapping[str, str]
+    raster: DatasetWriter, layer: MapLayer, scheme: ClassScheme, tags: Mapping[str, str]
 ) -> None:
     raster.update_tags(**tags)
     raster.descriptions = layer.bands
-    if layer.is_share:
-        raster.scales = (SHARE_SCALE,) * raster.count
+    if layer.is_fraction:
+        raster.scales = (FRACTION_SCALE,) * raster.count
     else:
         describe_classes(raster, scheme)
 
@@ -140,9 +139,9 @@ def _writing(
         yield chunk
 
 
-def _copy(source: Path, target: Path, layer: Layer, scheme: ClassScheme) -> None:
-    resampling = 'AVERAGE' if layer.is_share else 'MODE'
-    name = str(source) if layer.is_share else with_categories(str(source), scheme)
+def _copy(source: Path, target: Path, layer: MapLayer, scheme: ClassScheme) -> None:
+    resampling = 'AVERAGE' if layer.is_fraction else 'MODE'
+    name = str(source) if layer.is_fraction else with_categories(str(source), scheme)
     copy(name, target, driver='COG', overview_resampling=resampling, **_OPTIONS)
 
 
@@ -156,7 +155,7 @@ def _read_rows(path: Path) -> Iterator[np.ndarray]:
         raise OSError(str(error)) from error
 
 
-def _sum_up(chunks: Iterable[np.ndarray], layer: Layer) -> list[int]:
+def _sum_up(chunks: Iterable[np.ndarray], layer: MapLayer) -> list[int]:
     """Return the checksum of each band, whatever the chunks are.
 
     GDAL can lose what it writes when a file is closed, on a full disk, without a word.

@@ -6,29 +6,28 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...io.atomic import UNFINISHED
-from .acquisition import Taken
 from .cog import write_cog
-from .file_names import find_outputs, item_path, layer_paths, polygons_path, style_path
+from .layers import find_outputs, item_path, layer_paths, polygons_path, style_path
 from .polygons import write_polygons
-from .rows import Parts, explain
-from .stac import make_item, write_item
+from .rows import MapRows, explain
+from .stac import AcquisitionTime, make_item, write_item
 from .styles import write_style
 
 
 def finish_map(
-    parts: Parts,
+    rows: MapRows,
     tags: Mapping[str, str],
-    taken: Taken | None = None,
+    taken: AcquisitionTime | None = None,
     polygons: bool = False,
 ) -> list[Path]:
     """Make the files of a map, once all of its rows are there.
 
     Everything is written in the work directory and then moved to its place, the map
     itself at the end: if it is there, the rest is. The rows stay, for the caller to
-    remove once nothing is gone on with.
+    remove once no map is to be resumed.
 
     Args:
-        parts: The rows.
+        rows: The rows.
         tags: Texts by name: whose map it is.
         taken: When its images were taken; without it, there is no STAC item.
         polygons: Whether to write polygons as well.
@@ -41,34 +40,33 @@ def finish_map(
         RuntimeError: If rows are missing.
     """
     try:
-        # A directory of its own: another run could be at work on the same map.
-        with TemporaryDirectory(UNFINISHED, dir=parts.directory) as directory:
-            draft = Path(directory) / parts.output.name
-            _write_rasters(parts, draft, tags)
+        with TemporaryDirectory(UNFINISHED, dir=rows.directory) as directory:
+            draft = Path(directory) / rows.output.name
+            _write_rasters(rows, draft, tags)
             if polygons:
-                write_polygons(draft, polygons_path(draft), parts.scheme)
+                write_polygons(draft, polygons_path(draft), rows.scheme)
             if taken is not None:
                 item = make_item(
-                    draft, parts.grid, parts.scheme, parts.layers, taken, tags, polygons
+                    draft, rows.grid, rows.scheme, rows.layers, taken, tags, polygons
                 )
                 write_item(item_path(draft), item)
-            return _move(parts, draft)
+            return _move(rows, draft)
     except OSError as error:
-        raise explain(error, parts.output) from error
+        raise explain(error, rows.output) from error
 
 
-def _write_rasters(parts: Parts, draft: Path, tags: Mapping[str, str]) -> None:
-    for layer, path in layer_paths(draft, parts.layers).items():
-        rows = parts.read(layer.name)
-        write_cog(path, rows, parts.grid, layer, parts.scheme, tags)
-        write_style(style_path(path), layer, parts.scheme)
+def _write_rasters(rows: MapRows, draft: Path, tags: Mapping[str, str]) -> None:
+    for layer, path in layer_paths(draft, rows.layers).items():
+        stored = rows.read(layer.name)
+        write_cog(path, stored, rows.grid, layer, rows.scheme, tags)
+        write_style(style_path(path), layer, rows.scheme)
 
 
-def _move(parts: Parts, draft: Path) -> list[Path]:
+def _move(rows: MapRows, draft: Path) -> list[Path]:
     """Move what is written to its place, and return where."""
     moved = []
     for path in reversed(find_outputs(draft)):
-        target = parts.output.with_name(path.name)
+        target = rows.output.with_name(path.name)
         os.replace(path, target)
         moved.append(target)
     return moved

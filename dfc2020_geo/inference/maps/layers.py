@@ -1,10 +1,13 @@
-"""The layers of a map: their names, bands and files, and how shares are stored."""
+"""The layers of a map: names, bands, files, and fractions quantised to uint8."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ...classes import ClassScheme
+from ...io.rasters import SIDECAR
 
 #: The layer of class codes, which every map has.
 CLASSES = 'classes'
@@ -18,21 +21,21 @@ TITLES = {
     'disagreement': 'Disagreement between the models of an ensemble',
 }
 
-#: A share of 1 as it is stored, so that one step is 0.004.
+#: A fraction of 1 as it is stored, so that one step is 0.004.
 _FULL = 250
 
-#: What is stored where a share is not known.
-SHARE_NODATA = 255
+#: What is stored where a fraction is not known.
+FRACTION_NODATA = 255
 
-#: What a stored value is multiplied by to give a share.
-SHARE_SCALE = 1 / _FULL
+#: What a stored value is multiplied by to give a fraction.
+FRACTION_SCALE = 1 / _FULL
 
-_SHARES = np.full(256, np.nan, dtype=np.float32)
-_SHARES[: _FULL + 1] = np.arange(_FULL + 1, dtype=np.float32) / _FULL
+_FRACTIONS = np.full(256, np.nan, dtype=np.float32)
+_FRACTIONS[: _FULL + 1] = np.arange(_FULL + 1, dtype=np.float32) / _FULL
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class MapLayer:
     """One raster of a map, uint8.
 
     Attributes:
@@ -49,12 +52,12 @@ class Layer:
         return TITLES[self.name]
 
     @property
-    def is_share(self) -> bool:
+    def is_fraction(self) -> bool:
         """Whether it holds numbers from 0 to 1, and not codes."""
         return self.name != CLASSES
 
 
-def find_layer(name: str, scheme: ClassScheme) -> Layer:
+def find_layer(name: str, scheme: ClassScheme) -> MapLayer:
     """Return a layer by name.
 
     Args:
@@ -71,42 +74,116 @@ def find_layer(name: str, scheme: ClassScheme) -> Layer:
     if name not in TITLES:
         raise ValueError(f"Expected a layer of {tuple(TITLES)}, got '{name}'.")
     bands = scheme.labels if name == 'probabilities' else [TITLES[name]]
-    return Layer(name, tuple(bands))
+    return MapLayer(name, tuple(bands))
 
 
-def encode_share(shares: np.ndarray) -> np.ndarray:
+def encode_fraction(fractions: np.ndarray) -> np.ndarray:
     """Store numbers from 0 to 1 as uint8.
 
     Args:
-        shares: Array of any shape, float, NaN where not known.
+        fractions: Array of any shape, float, NaN where not known.
 
     Returns:
-        Steps of :data:`SHARE_SCALE`, to the nearest one, :data:`SHARE_NODATA` where
+        Steps of :data:`FRACTION_SCALE`, to the nearest one, :data:`FRACTION_NODATA` where
         not known, of the same shape.
 
     Raises:
         ValueError: If a number is further than rounding from 0 to 1.
     """
-    steps = np.multiply(shares, _FULL, dtype=np.float32)
+    steps = np.multiply(fractions, _FULL, dtype=np.float32)
     np.rint(steps, out=steps)
     unknown = np.isnan(steps)
     np.copyto(steps, 0, where=unknown)
     if steps.size and not 0 <= steps.min() <= steps.max() <= _FULL:
         raise ValueError(
-            f'Expected shares from 0 to 1, got {np.nanmin(shares)} to '
-            f'{np.nanmax(shares)}.'
+            f'Expected fractions from 0 to 1, got {np.nanmin(fractions)} to '
+            f'{np.nanmax(fractions)}.'
         )
-    np.copyto(steps, SHARE_NODATA, where=unknown)
+    np.copyto(steps, FRACTION_NODATA, where=unknown)
     return steps.astype(np.uint8)
 
 
-def decode_share(stored: np.ndarray) -> np.ndarray:
-    """Turn what :func:`encode_share` gave back into numbers.
+def decode_fraction(stored: np.ndarray) -> np.ndarray:
+    """Turn what :func:`encode_fraction` gave back into numbers.
 
     Args:
         stored: Array of any shape, uint8.
 
     Returns:
-        Shares of the same shape, float32, NaN where not known.
+        Fractions of the same shape, float32, NaN where not known.
     """
-    return _SHARES[stored]
+    return _FRACTIONS[stored]
+
+
+def check_output(output: Path | str) -> Path:
+    """Check that a path can be a map's.
+
+    Args:
+        output: Where the map shall be.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If its name is no GeoTIFF's, or a directory is there.
+    """
+    path = Path(output)
+    if path.suffix.lower() not in ('.tif', '.tiff') or path.is_dir():
+        raise ValueError(
+            f'Expected the name of a GeoTIFF (.tif) for the map, got {path}; choose '
+            'another output.'
+        )
+    return path
+
+
+def layer_path(output: Path | str, name: str) -> Path:
+    """Return where a layer of a map is.
+
+    Args:
+        output: Where the map is.
+        name: Name of the layer.
+
+    Returns:
+        The map itself for its classes, ``NAME.probabilities.tif`` beside it and the
+        like for others.
+    """
+    path = Path(output)
+    return path if name == CLASSES else path.with_suffix(f'.{name}{path.suffix}')
+
+
+def layer_paths(output: Path | str, layers: Sequence[MapLayer]) -> dict[MapLayer, Path]:
+    """Return where each layer of a map is, the map itself at the end."""
+    ordered = sorted(layers, key=lambda layer: layer.name == CLASSES)
+    return {layer: layer_path(output, layer.name) for layer in ordered}
+
+
+def item_path(output: Path | str) -> Path:
+    """Return where the STAC item of a map is."""
+    return Path(output).with_suffix('.json')
+
+
+def style_path(raster: Path | str) -> Path:
+    """Return where QGIS looks for the style of a raster."""
+    return Path(raster).with_suffix('.qml')
+
+
+def polygons_path(output: Path | str) -> Path:
+    """Return where the polygons of a map are."""
+    return Path(output).with_suffix('.gpkg')
+
+
+def sidecar_path(raster: Path | str) -> Path:
+    """Return where GDAL looks for what a raster cannot hold."""
+    return Path(f'{raster}{SIDECAR}')
+
+
+def list_outputs(output: Path | str) -> list[Path]:
+    """List every file that a map can consist of, the map itself first."""
+    rasters = [layer_path(output, name) for name in TITLES]
+    beside = [path for r in rasters for path in (sidecar_path(r), style_path(r))]
+    return [*rasters, *beside, item_path(output), polygons_path(output)]
+
+
+def find_outputs(output: Path | str) -> list[Path]:
+    """Find what is there of a map, the map itself first."""
+    return [path for path in list_outputs(output) if path.exists()]

@@ -1,8 +1,8 @@
-"""The STAC item beside a map: what it is, where and of when."""
+"""The STAC item of a map: footprint, time of acquisition, classes and assets."""
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pystac
@@ -13,14 +13,35 @@ from pystac.extensions.raster import DataType, RasterBand, RasterExtension
 from ...classes import ClassScheme
 from ...io.atomic import write_json
 from ...io.grid import RasterGrid
-from .acquisition import Taken
-from .file_names import layer_paths, polygons_path
 from .footprint import bounds, footprint
-from .layers import SHARE_NODATA, SHARE_SCALE, Layer
+from .layers import (
+    FRACTION_NODATA,
+    FRACTION_SCALE,
+    MapLayer,
+    layer_paths,
+    polygons_path,
+)
 from .styles import hex_color
 
 #: Before the names of our own properties.
 _PREFIX = 'dfc2020_geo'
+
+#: A moment, or the first and the last one that it can have been.
+AcquisitionTime = datetime | tuple[datetime, datetime]
+
+#: Launch of Sentinel-1A, the first of the Sentinels: no image is older.
+FIRST_LAUNCH = datetime(2014, 4, 3, 21, 2, 26, tzinfo=UTC)
+
+#: Tags that hold the time of acquisition: of Sentinel-2 products, of GDAL.
+_TAGS = (
+    'PRODUCT_START_TIME',
+    'DATATAKE_1_DATATAKE_SENSING_START',
+    'ACQUISITIONDATETIME',
+)
+
+#: In names of Sentinel products; in those of 2015 and 2016 a V stands before it, and the
+#: time of processing before that.
+_NAMED = (re.compile(r'_V(\d{8}T\d{6})'), re.compile(r'(?<!\d)(\d{8}T\d{6})(?!\d)'))
 
 
 def write_item(path: Path, item: pystac.Item) -> None:
@@ -37,8 +58,8 @@ def make_item(
     output: Path,
     grid: RasterGrid,
     scheme: ClassScheme,
-    layers: Sequence[Layer],
-    taken: Taken,
+    layers: Sequence[MapLayer],
+    taken: AcquisitionTime,
     tags: Mapping[str, str],
     polygons: bool = False,
 ) -> pystac.Item:
@@ -93,7 +114,7 @@ def _add_projection(item: pystac.Item, grid: RasterGrid) -> None:
 
 
 def _add_layer(
-    item: pystac.Item, layer: Layer, path: Path, scheme: ClassScheme
+    item: pystac.Item, layer: MapLayer, path: Path, scheme: ClassScheme
 ) -> None:
     asset = pystac.Asset(
         f'./{path.name}',
@@ -104,9 +125,12 @@ def _add_layer(
     )
     item.add_asset(layer.name, asset)
     bands = RasterBand.create(data_type=DataType.UINT8, nodata=scheme.legend.nodata)
-    if layer.is_share:
+    if layer.is_fraction:
         bands = RasterBand.create(
-            data_type=DataType.UINT8, nodata=SHARE_NODATA, scale=SHARE_SCALE, offset=0
+            data_type=DataType.UINT8,
+            nodata=FRACTION_NODATA,
+            scale=FRACTION_SCALE,
+            offset=0,
         )
     else:
         classes = ClassificationExtension.ext(asset, add_if_missing=True)
@@ -130,3 +154,46 @@ def _list_classes(scheme: ClassScheme) -> list[Classification]:
             for land_cover in scheme.classes
         ),
     ]
+
+
+def find_time(
+    sources: Sequence[Path | str], tags: Mapping[str, str]
+) -> AcquisitionTime | None:
+    """Find out when a scene was taken.
+
+    Args:
+        sources: Its files; the first one that says something counts.
+        tags: Texts by name, from its files.
+
+    Returns:
+        The time in the tags or in the name of a Sentinel product. If there is none, it
+        was between the launch of the first Sentinel and the last change of its
+        files; None if these have no time of change, or an earlier one.
+    """
+    for name in _TAGS:
+        if name in tags and (moment := _parse(tags[name])):
+            return moment
+    for pattern in _NAMED:
+        for source in sources:
+            for text in pattern.findall(_name(Path(source))):
+                if moment := _parse(text):
+                    return moment
+    times = [Path(s).stat().st_mtime for s in sources if Path(s).exists()]
+    last = datetime.fromtimestamp(int(max(times, default=0)), UTC)
+    return (FIRST_LAUNCH, last) if last > FIRST_LAUNCH else None
+
+
+def _name(source: Path) -> str:
+    """Return the names that a product's own rules make, the file's own first."""
+    folders = (part for part in source.parts[:-1] if part.endswith('.SAFE'))
+    return '/'.join([source.name, *folders])
+
+
+def _parse(text: str) -> datetime | None:
+    """Read an ISO 8601 time, UTC unless it says otherwise; None if it is none."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment >= FIRST_LAUNCH else None

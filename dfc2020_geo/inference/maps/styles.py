@@ -5,26 +5,26 @@ from xml.etree import ElementTree as ET
 
 from ...classes import ClassScheme, LandCover
 from ...io.atomic import write_text
-from .layers import Layer
+from .layers import MapLayer
 
-#: Colours of shares of 0, 0.5 and 1: from light to dark, told apart by everybody.
+#: Colours of the fractions 0, 0.5 and 1: from light to dark, told apart by everybody.
 _RAMP = {0.0: '#ffffe5', 0.5: '#41ab5d', 1.0: '#004529'}
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 
 
-def write_style(path: Path, layer: Layer, scheme: ClassScheme) -> None:
+def write_style(path: Path, layer: MapLayer, scheme: ClassScheme) -> None:
     """Write the QGIS style of a layer, complete or not at all.
 
     Args:
         path: File to write, a ``.qml``.
-        layer: The layer. Codes are drawn in the colours of their classes, shares in
+        layer: The layer. Codes are drawn in the colours of their classes, fractions in
             shades from 0 to 1, the first band of several.
         scheme: The classes of the map.
     """
     root = ET.Element('qgis', version='3.0', styleCategories='Symbology')
     pipe = ET.SubElement(root, 'pipe')
-    if layer.is_share:
+    if layer.is_fraction:
         _add_shades(pipe)
     else:
         _add_palette(pipe, scheme.classes)
@@ -72,6 +72,6 @@ def _add_shades(pipe: ET.Element) -> None:
         minimumValue=low,
         maximumValue=high,
     )
-    for share, color in _RAMP.items():
-        text = f'{share:g}'
+    for fraction, color in _RAMP.items():
+        text = f'{fraction:g}'
         ET.SubElement(shader, 'item', value=text, color=color, label=text, alpha='255')

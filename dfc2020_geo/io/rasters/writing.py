@@ -1,7 +1,7 @@
 """Writing images, class maps and probabilities as GeoTIFFs."""
 
 import json
-import os
+import uuid
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from rasterio.io import DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from ...classes import ClassScheme
-from ..atomic import replacing
+from ..atomic import write_bytes
 from ..grid import RasterGrid
 from .reading import SIDECAR, read_grid
 
@@ -38,17 +38,19 @@ def write_image(
             georeferencing is stripped.
     """
     count, height, width = image.shape
-    with create_raster(
-        path,
-        driver='GTiff',
-        count=count,
-        height=height,
-        width=width,
-        dtype=image.dtype,
-        crs=crs,
-        transform=transform,
-    ) as raster:
-        raster.write(image)
+    with MemoryFile() as memory:
+        with create_raster(
+            memory.name,
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=image.dtype,
+            crs=crs,
+            transform=transform,
+        ) as raster:
+            raster.write(image)
+        write_bytes(path, memory.getbuffer())
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def write_class_map(
         with _quiet(), memory.open(**profile) as raster:
             raster.write(codes, 1)
             describe_classes(raster, scheme)
-        _copy_atomically(with_categories(memory.name, scheme), path)
+        _write_copy(with_categories(memory.name, scheme), path)
 
 
 def describe_classes(raster: DatasetWriter, scheme: ClassScheme) -> None:
@@ -128,7 +130,7 @@ def write_probabilities(
         with _quiet(), memory.open(**profile) as raster:
             raster.write(shares)
             raster.descriptions = tuple(labels)
-        _copy_atomically(memory.name, path)
+        _write_copy(memory.name, path)
 
 
 def _profile(image: np.ndarray, like: Path | str | RasterGrid) -> dict[str, object]:
@@ -179,11 +181,16 @@ def with_categories(source: str, scheme: ClassScheme) -> str:
     return text.replace('<ColorTable>', f'{names_xml}<ColorTable>', 1)
 
 
-def _copy_atomically(source: str, path: Path | str) -> None:
-    """Copy a raster with its sidecar; a killed process leaves no half file."""
-    with replacing(path) as unfinished:
+def _write_copy(source: str, path: Path | str) -> None:
+    """Write a copy of a raster after its sidecar, both made in memory.
+
+    So Python writes their bytes: GDAL loses what fails when a file is closed.
+    """
+    names: dict[str, str] = {'dirname': uuid.uuid4().hex, 'filename': 'copy.tif'}
+    beside = names | {'filename': f'copy.tif{SIDECAR}'}
+    with MemoryFile(**names) as raster, MemoryFile(**beside) as sidecar:
         with _quiet():
-            copy(source, unfinished, driver='GTiff', compress='deflate')
-        sidecar = Path(f'{unfinished}{SIDECAR}')
-        if sidecar.exists():
-            os.replace(sidecar, f'{path}{SIDECAR}')
+            copy(source, raster.name, driver='GTiff', compress='deflate')
+        if content := bytes(sidecar.getbuffer()):
+            write_bytes(f'{path}{SIDECAR}', content)
+        write_bytes(path, raster.getbuffer())

@@ -23,8 +23,8 @@ from rio_cogeo import cog_validate
 
 from dfc2020_geo.classes import DFC2020_CLASSES
 from dfc2020_geo.inference.maps import find_layer, finish_map
-from dfc2020_geo.inference.maps.acquisition import FIRST_LAUNCH, find_time
 from dfc2020_geo.inference.maps.cog import write_cog
+from dfc2020_geo.inference.maps.stac import FIRST_LAUNCH, find_time
 from dfc2020_geo.io.grid import RasterGrid
 from tests.support import ROOT
 from tests.support.map_rows import GRIDS, SCHEME, begin, make_layers, write_rows
@@ -148,7 +148,7 @@ def test_the_map_comes_last_and_the_rows_stay_until_they_are_removed(
 def test_missing_rows_leave_nothing(tmp_path: Path) -> None:
     parts = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
     write_rows(parts, make_layers(parts.grid))
-    (parts.directory / 'rows_0000065-0000070.npz').unlink()
+    (parts.directory / 'rows_0000065-0000070.confidence').unlink()
     with pytest.raises(RuntimeError, match='up to 65 in'):
         finish_map(parts, TAGS, TAKEN)
     assert [*tmp_path.iterdir()] == [parts.directory]
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(
     process = start(tmp_path, limit)
     _, message = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert 'see to it that there is room' in message or limit < 2000
+    assert 'see to it that there is free space' in message or limit < 2000
     assert {path.name for path in tmp_path.iterdir()} <= {'map.tif.part'}
     write_map(tmp_path, GRIDS['UTM south'], polygons=True)
     assert hash_files(tmp_path) == whole_map

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rasterio import Affine
 
-from dfc2020_geo.inference.maps import Parts, join_parts, open_parts
+from dfc2020_geo.inference.maps import MapRows, join_rows, open_rows
 from dfc2020_geo.io.grid import RasterGrid
 from tests.support.map_rows import GRIDS, SCHEME, begin, make_layers, write_rows
 from tests.support.processes import CONTEXT
@@ -18,11 +18,12 @@ ROWS = {(0, 13), (13, 26), (26, 39), (39, 52), (52, 65), (65, 70)}
 def test_a_restarted_run_goes_on(tmp_path: Path) -> None:
     parts = begin(tmp_path / 'map.tif', GRID, weights='abc', rate=0.1)
     write_rows(parts, make_layers(GRID))
-    (parts.directory / 'rows_0000000-0000013.npzabc.part').write_bytes(b'half')
+    (parts.directory / 'rows_0000000-0000014.classes').write_bytes(b'half')
     (parts.directory / 'map.rows.tif').write_bytes(b'half')
+    parts.record.unlock()
     again = begin(tmp_path / 'map.tif', GRID, rate=0.1, weights='abc')
     assert again.done() == ROWS
-    assert len([*parts.directory.iterdir()]) == len(ROWS) + 1
+    assert len([*parts.directory.glob('rows_*')]) == len(ROWS) * 3
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,8 @@ def test_a_run_killed_while_it_cleans_up_goes_on(
     with pytest.raises(KeyboardInterrupt):
         parts.remove()
     monkeypatch.undo()
-    assert [p.name for p in parts.directory.iterdir()] == ['run.json']
+    parts.record.unlock()
+    assert not [*parts.directory.glob('rows_*')]
     assert begin(tmp_path / 'map.tif', GRID).done() == set()
 
 
@@ -72,10 +74,21 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         begin(tmp_path / 'link' / 'map.tif', GRID)
 
 
+def test_two_runs_do_not_make_the_same_map(tmp_path: Path) -> None:
+    parts = begin(tmp_path / 'map.tif', GRID)
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=r'map.tif.part is being written by'):
+            begin(tmp_path / 'map.tif', GRID, overwrite)
+    write_rows(parts, make_layers(GRID))
+    assert parts.done() == ROWS
+    parts.remove()
+    assert not any(tmp_path.iterdir())
+
+
 def test_other_layers_are_refused(tmp_path: Path) -> None:
     begin(tmp_path / 'map.tif', GRID)
     with pytest.raises(FileExistsError, match='other layers'):
-        open_parts(tmp_path / 'map.tif', GRID, SCHEME, ['entropy'], {})
+        open_rows(tmp_path / 'map.tif', GRID, SCHEME, ['entropy'], {})
 
 
 def test_a_map_that_is_there_is_refused(tmp_path: Path) -> None:
@@ -90,7 +103,7 @@ def test_a_map_that_is_there_is_refused(tmp_path: Path) -> None:
 
 
 def _join_and_write(output: Path, grid: RasterGrid, start: int) -> None:
-    parts = join_parts(output, grid, SCHEME, ['probabilities', 'confidence'], {})
+    parts = join_rows(output, grid, SCHEME, ['probabilities', 'confidence'], {})
     layers = make_layers(grid)
     for row in (start, 69 - start, 5):
         rows = {name: array[..., row : row + 1, :] for name, array in layers.items()}
@@ -105,17 +118,17 @@ def test_processes_write_into_one_directory(tmp_path: Path) -> None:
         pool.starmap(_join_and_write, [(output, GRID, i) for i in range(10)])
     rows = {*range(10), *range(60, 70)}
     assert parts.done() == {(row, row + 1) for row in rows}
-    assert len([*parts.directory.iterdir()]) == len(rows) + 1
+    assert len([*parts.directory.glob('rows_*')]) == len(rows) * 3
 
 
 def test_who_joins_needs_the_same_settings(tmp_path: Path) -> None:
     arguments = (tmp_path / 'map.tif', GRID, SCHEME, [])
     with pytest.raises(RuntimeError, match=r'have begun .*map.tif.part .* got none'):
-        join_parts(*arguments, {'seed': 1})
-    open_parts(*arguments, {'seed': 1})
+        join_rows(*arguments, {'seed': 1})
+    open_rows(*arguments, {'seed': 1})
     with pytest.raises(RuntimeError, match=r'seed \(1, now 2\)'):
-        join_parts(*arguments, {'seed': 2})
-    assert isinstance(join_parts(*arguments, {'seed': 1}), Parts)
+        join_rows(*arguments, {'seed': 2})
+    assert isinstance(join_rows(*arguments, {'seed': 1}), MapRows)
 
 
 @pytest.mark.parametrize('name', ['map.json', 'map', 'map.tif.part'])
