@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ..bands import FILE_BANDS
-from ..datamodules.loading import StoredPatches
+from ..datamodules.loading import RawPatchDataset
 from ..datasets import PatchDataset
 from ..io.atomic import make_directory
 from ..io.run_record import RunRecord
@@ -236,4 +236,6 @@ def _patches(dataset: Any) -> PatchDataset:
 def _predicted(trainer: Trainer) -> PatchDataset:
     loaders = trainer.predict_dataloaders
     dataset = getattr(loaders, 'dataset', loaders)
-    return _patches(dataset.dataset if isinstance(dataset, StoredPatches) else dataset)
+    return _patches(
+        dataset.dataset if isinstance(dataset, RawPatchDataset) else dataset
+    )

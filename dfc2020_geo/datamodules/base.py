@@ -1,4 +1,4 @@
-"""What datamodules share whose training goes on to the step after it was stopped."""
+"""A base class of datamodules whose training resumes at the exact step."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -6,29 +6,33 @@ from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..samplers.resumable import ResumableSampler
-from .loading import StoredPatches, ThreadedLoader, collate_stored, is_stored
-from .loading.resumable import ResumableLoader
+from ..transforms.prepare import Batch
+from .loading import (
+    RawPatchDataset,
+    ResumableLoader,
+    ThreadedLoader,
+    collate_raw,
+    reads_raw,
+)
 
-Sample = dict[str, Tensor]
-#: More workers than these are not started unless asked for.
+#: The most workers that are started by default.
 _MOST_WORKERS = 4
 
-#: What loads batches beside the training.
+#: Kinds of workers that load raw patches.
 Workers = Literal['threads', 'processes']
 
 
 def choose_num_workers(num_workers: int | None) -> int:
-    """Choose how many workers load patches, unless that is said.
+    """Choose the number of workers that load patches.
 
     Args:
-        num_workers: What is said.
+        num_workers: A number that was asked for, or None.
 
     Returns:
-        That; for None one for each core, but no more than four.
+        That number; for None one worker for each core, at most four.
     """
     return (
         min(_MOST_WORKERS, os.cpu_count() or 1) if num_workers is None else num_workers
@@ -55,32 +59,35 @@ class PendingSelector[Predictable](Protocol):
 class ResumableDataModule(LightningDataModule):
     """A datamodule that keeps the order of training in the checkpoint.
 
-    Sets that hold stored patches are loaded as they are stored, by threads or by
-    processes; others as samples, by processes.
+    Datasets that can be read raw are loaded raw, by threads or by processes; others as
+    samples, by processes.
 
     Attributes:
-        workers: What loads stored patches.
+        batch_size: Number of patches in a batch.
+        num_workers: Number of workers; 0 reads a batch when it is asked for.
+        workers: Kind of workers that load raw patches.
+        collate_fn: Makes a batch of samples.
         train_sampler: The order of training, once its loader is made.
     """
 
     batch_size: int
     num_workers: int
     workers: Workers = 'threads'
-    collate_fn: Callable[..., Sample]
+    collate_fn: Callable[..., Batch]
     train_sampler: Any = None  # torchgeo declares samplers of its own
     _order: dict[str, Any] | None = None
 
     def forget_order(self) -> None:
-        """Begin a training of its own: the set has changed."""
+        """Start training anew: the dataset has changed."""
         self.train_sampler = self._order = None
 
-    def load_training(self, sampler: ResumableSampler) -> DataLoader[Sample]:
-        """Load each patch once an epoch, but for a remainder of one.
+    def load_training(self, sampler: ResumableSampler) -> DataLoader[Any]:
+        """Load each patch once an epoch, but for a last batch of one patch.
 
-        A batch of one patch cannot be normalised by networks that pool to one pixel.
+        Networks that pool to one pixel cannot normalise a batch of one patch.
 
         Args:
-            sampler: The order of the set; it goes on with that of the checkpoint.
+            sampler: The order of training; it resumes that of the checkpoint.
 
         Returns:
             The loader.
@@ -88,22 +95,22 @@ class ResumableDataModule(LightningDataModule):
         if order := self.state_dict():
             sampler.load_state_dict(order)
         self.train_sampler = sampler
-        share, size = len(sampler), self.batch_size
-        drop_last = share > size and share % size == 1
+        length, size = len(sampler), self.batch_size
+        drop_last = length > size and length % size == 1
         return self.load(sampler.dataset, sampler, drop_last)
 
     def load(
         self,
-        dataset: Dataset[Sample],
+        dataset: Dataset[Any],
         sampler: Iterable[int] | None = None,
         drop_last: bool = False,
-    ) -> DataLoader[Sample]:
-        """Load batches of a set.
+    ) -> DataLoader[Any]:
+        """Load batches of a dataset.
 
         Args:
-            dataset: The set.
-            sampler: Which patches, in their order; by default each once.
-            drop_last: Whether a last batch that is not full is left out.
+            dataset: The dataset.
+            sampler: Positions of patches, in order; by default each once.
+            drop_last: Whether to leave out a last batch that is not full.
 
         Returns:
             The loader.
@@ -115,23 +122,27 @@ class ResumableDataModule(LightningDataModule):
             'num_workers': self.num_workers,
             'pin_memory': torch.cuda.is_available(),
         }
-        if not is_stored(dataset):
+        if not reads_raw(dataset):
             options |= {'dataset': dataset, 'collate_fn': self.collate_fn}
         elif self.workers == 'threads':
             return ThreadedLoader(dataset, **options)
         else:
-            stored = StoredPatches(dataset)
-            options |= {'dataset': stored, 'collate_fn': collate_stored}
+            raw = RawPatchDataset(dataset)
+            options |= {'dataset': raw, 'collate_fn': collate_raw}
         return ResumableLoader(**options, persistent_workers=self.num_workers > 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the order of training stands, for the checkpoint."""
+        """Return the position in the order of training, for the checkpoint.
+
+        Returns:
+            State of the sampler; empty before training.
+        """
         return (
             self.train_sampler.state_dict() if self.train_sampler else self._order or {}
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the order of a training that was stopped.
+        """Resume the order of a training that was stopped.
 
         Args:
             state_dict: What :meth:`state_dict` returned there.
@@ -140,8 +151,8 @@ class ResumableDataModule(LightningDataModule):
         if self.train_sampler:
             self.train_sampler.load_state_dict(state_dict)
 
-    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
-        """Seed what is drawn for a batch of training, such that it can be resumed.
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Seed the random numbers of a training batch by its place, for resumption.
 
         Args:
             batch: A batch as it was loaded.

@@ -1,4 +1,4 @@
-"""The sets of patches that can serve a stage, by name."""
+"""The datasets that can serve a stage of training or evaluation, by name."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from ..datasets import DFC2020Patches, PatchDataset, SEN12MSPatches, UnlabeledPa
 
 @dataclass(frozen=True, slots=True)
 class NamedSet:
-    """A set of patches that can serve a stage.
+    """A dataset and split that can serve a stage.
 
     Attributes:
-        dataset: Its class.
-        data: What the argument for its root begins with, as in ``sen12ms_root``.
-        split: Its split, None for data without splits.
+        dataset: Class of the dataset.
+        data: Prefix of the argument for its root: ``sen12ms`` of ``sen12ms_root``.
+        split: Name of the split, None for data without splits.
     """
 
     dataset: type[PatchDataset]
@@ -21,16 +21,16 @@ class NamedSet:
 
     @property
     def has_cities(self) -> bool:
-        """Whether cities can be chosen."""
+        """Whether its cities can be chosen."""
         return self.split == 'all'
 
     @property
     def is_labelled(self) -> bool:
-        """Whether it can be learned from and scored on."""
+        """Whether it has masks to train and score with."""
         return self.split is not None
 
 
-#: Every set that can serve a stage, by name.
+#: Every named dataset and split.
 SETS: dict[str, NamedSet] = {
     f'{data}_{split.replace("-", "_")}': NamedSet(dataset, data, split)
     for data, dataset in (('sen12ms', SEN12MSPatches), ('dfc2020', DFC2020Patches))

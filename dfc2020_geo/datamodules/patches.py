@@ -1,13 +1,16 @@
-"""Datamodules: which set serves which stage, and its batches on the device."""
+"""The datamodule of patches: a named dataset for each stage, prepared on the device."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, default_collate
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchgeo.datamodules import NonGeoDataModule
 from torchgeo.datasets import DatasetNotFoundError
+from torchgeo.datasets.utils import Sample
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..classes import IGNORE_INDEX
@@ -16,13 +19,10 @@ from ..io.nodata import valid_pixels
 from ..models.contract import data_contract
 from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
-from ..transforms.prepare import PrepareBatch, join_bands, take_bands
+from ..transforms.prepare import Batch, PrepareBatch, join_bands, take_bands
 from .base import PendingSelector, ResumableDataModule, Workers, choose_num_workers
-from .loading import require_one_size
+from .loading import RawPatch, reads_raw, require_one_size
 from .named_sets import SETS
-from .padding import fill_up
-
-Sample = dict[str, Tensor]
 
 _SPLITS = {
     'fit': ('train', 'val'),
@@ -35,8 +35,9 @@ _SPLITS = {
 class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
     """Train, validate, test and predict on named sets of Sentinel patches.
 
-    Images leave the datasets in file units; on the device they are scaled to
-    ``[0, 1]`` and, in training, augmented together with their masks. The attributes
+    Images leave the datasets in file units (Sentinel-2 reflectance x 10 000, Sentinel-1
+    dB); on the device they are scaled to ``[0, 1]`` and, in training, augmented together
+    with their masks. The attributes
     ``mean`` and ``std`` are such that torchgeo's ``Denormalize`` undoes the scaling.
     """
 
@@ -84,8 +85,8 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             num_workers: Number of workers that load patches; by default one for each
                 core, but no more than four. With 0, the training waits for each batch.
             workers: What they are: ``'threads'`` of the training's process, which fill
-                batches in place, or ``'processes'``. Sets of your own that do not read
-                patches as they are stored are loaded by processes.
+                batches in place, or ``'processes'``. Datasets of your own that have
+                no ``read_raw`` are loaded by processes.
 
         Raises:
             ValueError: If a name is unknown or an augmentation unfit for masks.
@@ -173,11 +174,11 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
                 'another set.)'
             ) from error
 
-    def _dataloader_factory(self, split: str) -> DataLoader[Sample]:
-        """Load each patch of a set once an epoch.
+    def _dataloader_factory(self, split: str) -> DataLoader[Any]:
+        """Load each patch of a dataset once an epoch.
 
-        In evaluation by several processes, the set is filled up to equal shares with
-        patches whose pixels are all ignored, so none is scored twice.
+        An evaluation set is padded to a multiple of the process count with patches
+        whose pixels are all ignored, so none is scored twice.
         """
         dataset = self._valid_attribute(f'{split}_dataset', 'dataset')
         if split == 'train':
@@ -187,35 +188,35 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             dataset = self.select_pending(dataset)
         num_processes = self.trainer.world_size if self.trainer else 1
         if split in ('val', 'test'):
-            dataset = fill_up(dataset, num_processes)
+            dataset = _pad(dataset, num_processes)
         return self.load(dataset)
 
-    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Scale and augment a batch on its device, and mark pixels without data.
 
         Args:
-            batch: Patches as they are stored, ``'s2'`` and ``'s1'``, or ``'image'``
-                in file units, of shape ``(B, C, H, W)``; and perhaps ``'mask'`` of
-                shape ``(B, H, W)``.
+            batch: Raw patches, ``'s2'`` (uint16 or float32) and ``'s1'`` (float32), or
+                ``'image'`` (float32, in file units), of shape ``(B, C, H, W)``; with
+                labels ``'mask'`` of shape ``(B, H, W)``, uint8 or int64.
             dataloader_idx: Position of the batch's dataloader.
 
         Returns:
-            The batch with scaled ``'image'``; in prediction with ``'valid'`` of shape
-            ``(B, H, W)``, bool, unless NaN becomes what it was in 2020.
+            The batch with scaled ``'image'``, float32; in prediction with ``'valid'`` of
+            shape ``(B, H, W)``, bool, unless *nan* is ``'baseline'``.
         """
-        is_stored = 'image' not in batch
+        is_raw = 'image' not in batch
         if self.nan != 'baseline':
             batch = self._mark_valid(batch)
         augs = self.aug, self.train_aug, self.val_aug, self.test_aug, self.predict_aug
-        if is_stored and {*map(type, augs)} - {PrepareBatch, type(None)}:
-            batch = join_bands(batch)  # for those of others
+        if is_raw and {*map(type, augs)} - {PrepareBatch, type(None)}:
+            batch = join_bands(batch)  # other augmentations take one image
         batch = super().on_after_batch_transfer(batch, dataloader_idx)
-        if is_stored and self.trainer:
-            # Lightning has done so before there was an image.
+        if is_raw and self.trainer:
+            # Lightning converted the batch before it had an image.
             batch = self.trainer.precision_plugin.convert_input(batch)
         return batch
 
-    def _mark_valid(self, batch: Sample) -> Sample:
+    def _mark_valid(self, batch: Batch) -> Batch:
         if not self.trainer or not (self.trainer.training or self.trainer.predicting):
             return batch
         valid = valid_pixels(*take_bands(batch).values())
@@ -224,6 +225,44 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         return batch | {'mask': batch['mask'].where(valid, IGNORE_INDEX)}
 
 
-def _collate(samples: list[Sample]) -> Sample:
+def _collate(samples: list[Sample]) -> Batch:
     require_one_size({tuple(sample['image'].shape[1:]) for sample in samples})
     return default_collate(samples)
+
+
+def _pad(dataset: Any, multiple: int) -> Dataset[Any]:
+    if len(dataset) % multiple == 0:
+        return dataset
+    return (_PaddedRawPatches if reads_raw(dataset) else _PaddedPatches)(
+        dataset, multiple
+    )
+
+
+class _PaddedPatches(Dataset[Sample]):
+    """A labelled dataset, padded to a multiple with patches that are ignored."""
+
+    def __init__(self, dataset: Any, multiple: int) -> None:
+        self.dataset = dataset
+        self.length = -(-len(dataset) // multiple) * multiple
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Sample:
+        if index < len(self.dataset):
+            return self.dataset[index]
+        sample = self.dataset[0]
+        return sample | {'mask': torch.full_like(sample['mask'], IGNORE_INDEX)}
+
+
+class _PaddedRawPatches(_PaddedPatches):
+    """The same for a dataset that is read raw."""
+
+    def read_raw(
+        self, index: int, out: Mapping[str, np.ndarray] | None = None
+    ) -> RawPatch:
+        if index < len(self.dataset):
+            return self.dataset.read_raw(index, out)
+        patch = self.dataset.read_raw(0, out)
+        patch['mask'].fill(IGNORE_INDEX)
+        return patch

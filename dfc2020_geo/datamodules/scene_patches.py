@@ -63,9 +63,9 @@ class ScenePatches(DrawsSamples, Dataset[Sample]):
             window.scored_columns.within(window.columns),
         )
         mask[scored] = sample['mask'][scored]
-        return self._fill_up(sample['image'], mask)
+        return self._reflect(sample['image'], mask)
 
-    def _fill_up(self, image: Tensor, mask: Tensor) -> Sample:
+    def _reflect(self, image: Tensor, mask: Tensor) -> Sample:
         height, width = mask.shape
         missing = (self.size[0] - height, self.size[1] - width)
         if any(missing):
@@ -107,11 +107,12 @@ class GriddedPatches(ScenePatches):
             for window in grid_windows(number, scene, size, overlap)
         ]
 
-    def fill_up(self, multiple: int) -> None:
-        """Add patches without scored pixels, for equal shares of several processes.
+    def pad(self, multiple: int) -> None:
+        """Pad the set with patches without scored pixels, such that none scores twice.
 
         Args:
-            multiple: What the number of patches shall be a multiple of.
+            multiple: What the number of patches is padded to a multiple of: the
+                process count.
         """
         first = self.windows[0]
         nothing = Span(first.rows.start, first.rows.start)
@@ -152,7 +153,7 @@ class RandomPatches(ScenePatches):
         """
         super().__init__(scenes, size, scheme)
         areas = [_num_pixels(scene) for scene in self.scenes]
-        self.shares = np.divide(areas, sum(areas))
+        self.fractions = np.divide(areas, sum(areas))
         self.length = length or max(round(sum(areas) / (size[0] * size[1])), 1)
 
     def draw(self, seed: int, epoch: int) -> list[PatchWindow]:
@@ -166,7 +167,7 @@ class RandomPatches(ScenePatches):
             As many as the length, scene by scene.
         """
         rng = np.random.default_rng([seed, epoch])
-        counts = rng.multinomial(self.length, self.shares)
+        counts = rng.multinomial(self.length, self.fractions)
         return [
             window
             for number, count in enumerate(counts)

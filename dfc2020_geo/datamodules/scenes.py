@@ -145,7 +145,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
                 self.forget_order()
             else:
                 patches = GriddedPatches(scenes, size, scheme, self.overlap)
-                patches.fill_up(self.trainer.world_size if self.trainer else 1)
+                patches.pad(self.trainer.world_size if self.trainer else 1)
                 setattr(self, f'{split}_dataset', patches)
 
     def _open(self, split: str) -> list[JoinedScenes]:

@@ -27,21 +27,20 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.datamodules.base import Workers
 from dfc2020_geo.datamodules.loading import (
-    StoredPatches,
+    RawPatch,
+    RawPatchDataset,
+    ResumableLoader,
     ThreadedLoader,
-    collate_stored,
-    is_stored,
+    collate_raw,
+    reads_raw,
 )
-from dfc2020_geo.datamodules.loading import threads as threads_module
-from dfc2020_geo.datamodules.loading.resumable import ResumableLoader
 from dfc2020_geo.tasks import LandCoverSegmentation
 from tests.support import ROOT
 
-Stored = dict[str, np.ndarray]
 SIDE = 6
 
 
-def _patch(index: int, dtype: str = 'uint16', side: int = SIDE) -> Stored:
+def _patch(index: int, dtype: str = 'uint16', side: int = SIDE) -> RawPatch:
     """Make a patch whose numbers tell which it is."""
     rng = np.random.default_rng(index)
     return {
@@ -56,7 +55,7 @@ class Patches(Dataset[Any]):
 
     def __init__(
         self,
-        patches: Sequence[Stored],
+        patches: Sequence[RawPatch],
         read: Callable[[int], None] = lambda _: None,
         in_place: bool = True,
     ) -> None:
@@ -65,12 +64,12 @@ class Patches(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.patches)
 
-    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
+    def read_raw(self, index: int, out: RawPatch | None = None) -> RawPatch:
         self.read(index)
         return {name: self._put(name, values, out or {})
                 for name, values in self.patches[index].items()}  # fmt: skip
 
-    def _put(self, name: str, values: np.ndarray, out: Stored) -> np.ndarray:
+    def _put(self, name: str, values: np.ndarray, out: RawPatch) -> np.ndarray:
         place = out.get(name)
         if place is None or not self.in_place:
             return values.copy()
@@ -85,7 +84,7 @@ def _set(length: int = 23, **options: Any) -> Patches:
     return Patches([_patch(index) for index in range(length)], **options)
 
 
-def _equal(batch: dict[str, Tensor], patches: Sequence[Stored]) -> bool:
+def _equal(batch: dict[str, Tensor], patches: Sequence[RawPatch]) -> bool:
     """Compare a batch, and the types in it, with the patches put upon each other."""
     expected = {name: np.stack([p[name] for p in patches]) for name in patches[0]}
     return batch.keys() == expected.keys() and all(
@@ -99,10 +98,18 @@ def _threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == 'loading']
 
 
+def _all_end() -> bool:
+    """Wait for threads to end, which they do after the patch that they read."""
+    limit = time.monotonic() + 20
+    while _threads() and time.monotonic() < limit:
+        time.sleep(0.001)
+    return not _threads()
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     yield
-    assert not _threads()
+    assert _all_end()
 
 
 @settings(deadline=None, max_examples=60)
@@ -143,7 +150,7 @@ def test_processes_make_the_batches_of_threads(dtypes: list[str]) -> None:
     dataset = Patches([_patch(index, dtype) for index, dtype in enumerate(dtypes)])
     options = {'batch_size': 4, 'shuffle': False}
     threads = ThreadedLoader(dataset, num_workers=1, **options)
-    others = DataLoader(StoredPatches(dataset), collate_fn=collate_stored, **options)
+    others = DataLoader(RawPatchDataset(dataset), collate_fn=collate_raw, **options)
     for batch, other in zip(threads, others, strict=True):
         assert batch.keys() == other.keys()
         for name in batch:
@@ -265,6 +272,16 @@ def _fail_in_the_step(loader: ThreadedLoader) -> None:
             1 / 0  # noqa: B018
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts raise, also where a shell began the tests in the background."""
+    signals = signal.SIGINT, signal.SIGALRM
+    handlers = [signal.signal(s, signal.default_int_handler) for s in signals]
+    yield
+    for number, handler in zip(signals, handlers, strict=True):
+        signal.signal(number, handler)
+
+
 def _interrupt(loader: ThreadedLoader) -> None:
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (the loop is what is tested)
         for _ in loader:
@@ -287,9 +304,35 @@ def _begin_only(loader: ThreadedLoader) -> None:
 @pytest.mark.parametrize(
     'leave', [_leave_early, _fail_in_the_step, _interrupt, _forget, _begin_only]
 )
+@pytest.mark.usefixtures('interruptible')
 def test_no_thread_outlives_its_loop(leave: Callable[[ThreadedLoader], None]) -> None:
     leave(ThreadedLoader(_set(), batch_size=2, num_workers=3))
-    assert not _threads()
+    assert _all_end()
+
+
+def _all_batches(loader: ThreadedLoader) -> None:
+    for _ in loader:
+        pass
+
+
+@pytest.mark.parametrize('loop', [_leave_early, _all_batches])
+@pytest.mark.usefixtures('interruptible')
+def test_an_interrupt_is_never_lost(
+    loop: Callable[[ThreadedLoader], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python tells here of an interrupt that came in a destructor, and discards it.
+    discarded: list[Any] = []
+    monkeypatch.setattr(sys, 'unraisablehook', discarded.append)
+    dataset = _set(8, read=lambda _: time.sleep(0.001))
+    rng = np.random.default_rng(0)
+    for delay in rng.uniform(0, 0.03, 20):
+        loader = ThreadedLoader(dataset, batch_size=2, num_workers=2)
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 (loops are what is tested)
+            for _ in range(10_000):
+                loop(loader)
+        assert _all_end()
+    assert not discarded
 
 
 def test_iterators_at_once_do_not_meet() -> None:
@@ -327,7 +370,6 @@ def test_a_thread_that_is_ended_in_a_batch_is_told() -> None:
 def test_a_thread_that_is_ended_between_batches_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads_module, '_PATIENCE', 0.01)
     gate = threading.Semaphore(0)
     dataset = _set(read=lambda _: gate.acquire(timeout=10) and None)
     loader = ThreadedLoader(dataset, batch_size=1, num_workers=1, prefetch_factor=1)
@@ -378,8 +420,6 @@ cycle = [iterator, batch]; cycle.append(cycle); del iterator
 @pytest.mark.slow
 def test_a_child_of_a_program_that_loads_is_told_or_loads_anew() -> None:
     program = """
-from dfc2020_geo.datamodules.loading import threads
-threads._PATIENCE = 0.05
 loader = ThreadedLoader(_set(), batch_size=2, num_workers=2)
 iterator = iter(loader)
 next(iterator)
@@ -407,7 +447,7 @@ def test_processes_begin_while_threads_load() -> None:
     threads = iter(ThreadedLoader(_set(), batch_size=2, num_workers=2))
     next(threads)
     processes = DataLoader(
-        StoredPatches(_set()), batch_size=2, collate_fn=collate_stored, num_workers=2
+        RawPatchDataset(_set()), batch_size=2, collate_fn=collate_raw, num_workers=2
     )
     for batch, other in zip(list(threads), list(processes)[1:], strict=True):
         assert torch.equal(batch['s2'], other['s2'])
@@ -416,7 +456,7 @@ def test_processes_begin_while_threads_load() -> None:
 class _Dying(Patches):
     """A set that ends a process that loads one of its patches."""
 
-    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
+    def read_raw(self, index: int, out: RawPatch | None = None) -> RawPatch:
         if index == 9 and multiprocessing.parent_process():
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read_raw(index, out)
@@ -428,11 +468,10 @@ def test_a_process_that_is_killed_is_told() -> None:
     # the error is printed, too, and then nothing is.
     for _ in range(3):
         ended = _run("""
-from dfc2020_geo.datamodules.loading import StoredPatches, collate_stored
-from dfc2020_geo.datamodules.loading.resumable import ResumableLoader
+from dfc2020_geo.datamodules.loading import RawPatchDataset, ResumableLoader, collate_raw
 from tests.datamodules.test_loading import _Dying
-dataset = StoredPatches(_Dying(_set().patches))
-options = {'collate_fn': collate_stored, 'num_workers': 2, 'persistent_workers': True}
+dataset = RawPatchDataset(_Dying(_set().patches))
+options = {'collate_fn': collate_raw, 'num_workers': 2, 'persistent_workers': True}
 list(ResumableLoader(dataset, 2, **options))
 """)
         assert ended.returncode == 1
@@ -485,7 +524,7 @@ def test_patches_of_two_sizes_say_what_to_do(num_workers: int) -> None:
     with pytest.raises(ValueError, match=message):
         list(loader)
     with pytest.raises(ValueError, match=message):
-        collate_stored(dataset.patches)
+        collate_raw(dataset.patches)
     for size in (1, 2):  # where none meets one of another size, they are read
         loader = ThreadedLoader(dataset, batch_size=size, num_workers=num_workers)
         for batch, first in zip(loader, range(0, 4, size), strict=True):
@@ -535,18 +574,18 @@ class _WithSamples(Patches):
 
 
 class _Anew(_WithSamples):
-    def read_raw(self, index: int, out: Stored | None = None) -> Stored:
+    def read_raw(self, index: int, out: RawPatch | None = None) -> RawPatch:
         return super().read_raw(index, out)
 
 
 def test_a_set_that_makes_its_samples_otherwise_is_asked_for_them() -> None:
-    assert is_stored(_set())
-    assert not is_stored(_WithSamples([]))
-    assert is_stored(_Anew([]))
-    assert not is_stored(TensorDataset(torch.arange(4)))
+    assert reads_raw(_set())
+    assert not reads_raw(_WithSamples([]))
+    assert reads_raw(_Anew([]))
+    assert not reads_raw(TensorDataset(torch.arange(4)))
     transformed: Any = _set()
     transformed.transforms = lambda sample: sample
-    assert not is_stored(transformed)
+    assert not reads_raw(transformed)
 
 
 def _data(tree: Path, **arguments: Any) -> LandCoverDataModule:
@@ -559,7 +598,7 @@ def _data(tree: Path, **arguments: Any) -> LandCoverDataModule:
 
 
 @pytest.mark.parametrize('workers', ['threads', 'processes'])
-def test_workers_of_both_kinds_deliver_what_is_stored(
+def test_workers_of_both_kinds_deliver_raw_patches(
     baseline_tree: Path, workers: Workers
 ) -> None:
     data = _data(baseline_tree, workers=workers)
@@ -636,4 +675,4 @@ def test_no_thread_outlives_a_training_that_fails(baseline_tree: Path) -> None:
     )  # fmt: skip
     with pytest.raises(ZeroDivisionError):
         trainer.fit(task, datamodule=_data(baseline_tree))
-    assert not _threads()
+    assert _all_end()

@@ -252,7 +252,7 @@ def test_shares_of_processes_are_equal_and_nothing_is_scored_twice(root: Path) -
     patches = GriddedPatches(_open(root), (16, 16), get_scheme('dfc2020'))
     total = sum(int((s['mask'] != IGNORE_INDEX).sum()) for s in patches)
     before = len(patches)
-    patches.fill_up(4)
+    patches.pad(4)
     assert len(patches) % 4 == 0
     assert len(patches) > before
     assert sum(int((s['mask'] != IGNORE_INDEX).sum()) for s in patches) == total

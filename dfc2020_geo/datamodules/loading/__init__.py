@@ -1,23 +1,22 @@
-"""Batches of patches as stored, by threads or processes."""
+"""Loaders of raw patches, with threads or processes as workers."""
 
-from .collating import (
-    Batch,
-    Stored,
-    StoredPatches,
-    StoresPatches,
-    collate_stored,
-    is_stored,
+from .loaders import ResumableLoader, ThreadedLoader
+from .raw_batches import (
+    RawPatch,
+    RawPatchDataset,
+    RawPatches,
+    collate_raw,
+    reads_raw,
     require_one_size,
 )
-from .threads import ThreadedLoader
 
 __all__ = [
-    'Batch',
-    'Stored',
-    'StoredPatches',
-    'StoresPatches',
+    'RawPatch',
+    'RawPatchDataset',
+    'RawPatches',
+    'ResumableLoader',
     'ThreadedLoader',
-    'collate_stored',
-    'is_stored',
+    'collate_raw',
+    'reads_raw',
     'require_one_size',
 ]
