@@ -1,4 +1,4 @@
-"""What the writers of predictions share: whose the outputs are, and what is left."""
+"""Base class of writers of predicted patches: planning, resumption, one writer."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,11 +50,24 @@ class PatchWriter(BasePredictionWriter):
         self._weights: Weights = {}
 
     def options(self) -> dict[str, Any]:
-        """What decides the content of the files, beside the network and the set."""
+        """Return the settings that decide the content of the files.
+
+        Those of the network and of the set are recorded anyway.
+
+        Returns:
+            Plain values by name.
+        """
         return {}
 
     def names(self, dataset: PatchDataset) -> list[str]:
-        """The names of the patches to write, without suffix."""
+        """Return the file names of the patches to write, without suffix.
+
+        Args:
+            dataset: Dataset that is predicted.
+
+        Returns:
+            Names in the order of the dataset.
+        """
         return [dataset.prediction_id(i) for i in range(len(dataset))]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -80,7 +93,12 @@ class PatchWriter(BasePredictionWriter):
     def plan(
         self, trainer: Trainer, pl_module: LightningModule, dataset: PatchDataset
     ) -> None:
-        """Find out what is to be written, without changing anything.
+        """Plan the files to write, without changing anything.
+
+        Args:
+            trainer: The trainer
+            pl_module: The task, with its weights loaded
+            dataset: Dataset that is predicted.
 
         Raises:
             FileExistsError: If outputs of another run are there, or another process
@@ -166,7 +184,17 @@ class PatchWriter(BasePredictionWriter):
     def write(
         self, dataset: PatchDataset, index: int, result: dict[str, np.ndarray]
     ) -> None:
-        """Write the files of one patch."""
+        """Write the files of one patch.
+
+        Args:
+            dataset: Dataset that is predicted
+            index: Position of the patch
+            result: ``'prediction'`` of shape ``(H, W)``, uint8 class indices, and
+                what else the task returned.
+
+        Raises:
+            NotImplementedError: If the class does not override this.
+        """
         raise NotImplementedError
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

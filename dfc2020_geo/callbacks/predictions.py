@@ -1,4 +1,4 @@
-"""Writing class maps and previews, a file for each predicted patch."""
+"""Callbacks that write class maps and previews, a file per predicted patch."""
 
 from io import BytesIO
 from pathlib import Path
@@ -48,7 +48,11 @@ class ClassMapWriter(PatchWriter):
         self.suffixes = ('.tif', f'.tif{SIDECAR}', *more)
 
     def options(self) -> dict[str, Any]:
-        """What decides the content of the files, beside the network and the set."""
+        """Return the settings that decide the content of the files.
+
+        Returns:
+            Plain values by name.
+        """
         return {'probabilities': self.probabilities}
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,7 +63,14 @@ class ClassMapWriter(PatchWriter):
     def write(
         self, dataset: PatchDataset, index: int, result: dict[str, np.ndarray]
     ) -> None:
-        """Write the class map of one patch, after its probabilities."""
+        """Write the class map of one patch, after its probabilities.
+
+        Args:
+            dataset: Dataset that is predicted
+            index: Position of the patch
+            result: ``'prediction'`` of shape ``(H, W)``, uint8 class indices, and
+                perhaps ``'probabilities'`` of shape ``(num_classes, H, W)``.
+        """
         grid = dataset.grid(index)
         name = dataset.prediction_id(index)
         if self.probabilities:
@@ -101,9 +112,15 @@ class PreviewWriter(PatchWriter):
         self.max_previews = max_previews
 
     def names(self, dataset: PatchDataset) -> list[str]:
-        """The names of the patches to draw, without suffix.
+        """Return the file names of the previews, without suffix.
 
-        None, if the bands that the network reads make no picture.
+        Empty if the bands of the network make no RGB composite.
+
+        Args:
+            dataset: Dataset that is predicted.
+
+        Returns:
+            Names of the first *max_previews* patches.
         """
         try:
             render_image(np.zeros((len(dataset.bands), 1, 1)), dataset.bands)
@@ -115,7 +132,13 @@ class PreviewWriter(PatchWriter):
     def write(
         self, dataset: PatchDataset, index: int, result: dict[str, np.ndarray]
     ) -> None:
-        """Draw one patch."""
+        """Write the preview of one patch.
+
+        Args:
+            dataset: Dataset that is predicted
+            index: Position of the patch
+            result: ``'prediction'`` of shape ``(H, W)``, uint8 class indices.
+        """
         name = dataset.prediction_id(index)
         prediction = torch.from_numpy(result['prediction'])
         sample = dataset[index] | {'prediction': prediction}

@@ -1,4 +1,4 @@
-"""Which scenes a user means, and which images of the two sensors belong together."""
+"""Scenes below a path, and pairing of Sentinel-1 with Sentinel-2 by name."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How far the map of a scene has come."""
+"""Progress of the map of a scene."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""Finishing the rows of a map in a thread, while the next tiles are predicted."""
+"""Thread that makes the layers of finished rows, while the next tiles are predicted."""
 
 import math
 from collections.abc import Sequence

@@ -90,6 +90,9 @@ def list_sources(scene: Scene) -> list[str]:
 
     Args:
         scene: The scene.
+
+    Returns:
+        Their paths, each once.
     """
     return list(dict.fromkeys(reader.file.path for reader in scene.readers))
 
@@ -99,6 +102,9 @@ def list_files(scene: Scene) -> list[str]:
 
     Args:
         scene: The scene.
+
+    Returns:
+        Their paths, each once.
     """
     files = [reader.file for reader in scene.readers]
     return list(dict.fromkeys(p for f in files for p in (f.path, *f.parts)))

@@ -1,4 +1,4 @@
-"""Putting the tiles of a scene together, a few rows at a time."""
+"""Blending: weighted sums of overlapping tiles, a strip of rows at a time."""
 
 import torch
 from torch import Tensor

@@ -101,13 +101,20 @@ class SceneTiles(Dataset[SceneBatch]):
 
         Args:
             runs: The rows of tiles whose finished rows are wanted.
+
+        Returns:
+            A copy with these tiles.
         """
         selection = copy.copy(self)
         selection._plan(runs)
         return selection
 
     def describe(self) -> dict[str, Any]:
-        """Return what decides how a map is put together, as plain values."""
+        """Return what decides how a map is put together, as plain values.
+
+        Returns:
+            ``size``, ``overlap``, ``blending`` and ``batch_size``.
+        """
         names = ('size', 'overlap', 'blending', 'batch_size')
         return {name: getattr(self, name) for name in names}
 
@@ -152,6 +159,9 @@ class SceneTiles(Dataset[SceneBatch]):
 
         Args:
             index: Position of the batch.
+
+        Returns:
+            Rows and columns of the scene.
         """
         step = self.steps[index]
         scene = self.runs[step.run].scene

@@ -1,4 +1,4 @@
-"""Writing the maps of whole scenes, row by row."""
+"""Callback that writes the maps of whole scenes, row by row."""
 
 from collections.abc import Sequence
 from functools import partial

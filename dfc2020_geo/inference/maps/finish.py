@@ -1,4 +1,4 @@
-"""From finished rows to the files of a map."""
+"""Files of a map from its finished rows: COGs, styles, STAC item, polygons."""
 
 import os
 from collections.abc import Mapping

@@ -152,38 +152,88 @@ def layer_path(output: Path | str, name: str) -> Path:
 
 
 def layer_paths(output: Path | str, layers: Sequence[MapLayer]) -> dict[MapLayer, Path]:
-    """Return where each layer of a map is, the map itself at the end."""
+    """Return where each layer of a map is, the map itself at the end.
+
+    Args:
+        output: Path of the map
+        layers: Its layers.
+
+    Returns:
+        Path of each layer's raster.
+    """
     ordered = sorted(layers, key=lambda layer: layer.name == CLASSES)
     return {layer: layer_path(output, layer.name) for layer in ordered}
 
 
 def item_path(output: Path | str) -> Path:
-    """Return where the STAC item of a map is."""
+    """Return where the STAC item of a map is.
+
+    Args:
+        output: Path of the map.
+
+    Returns:
+        Path with the suffix ``.json``.
+    """
     return Path(output).with_suffix('.json')
 
 
 def style_path(raster: Path | str) -> Path:
-    """Return where QGIS looks for the style of a raster."""
+    """Return where QGIS looks for the style of a raster.
+
+    Args:
+        raster: Path of the raster.
+
+    Returns:
+        Path with the suffix ``.qml``.
+    """
     return Path(raster).with_suffix('.qml')
 
 
 def polygons_path(output: Path | str) -> Path:
-    """Return where the polygons of a map are."""
+    """Return where the polygons of a map are.
+
+    Args:
+        output: Path of the map.
+
+    Returns:
+        Path with the suffix ``.gpkg``.
+    """
     return Path(output).with_suffix('.gpkg')
 
 
 def sidecar_path(raster: Path | str) -> Path:
-    """Return where GDAL looks for what a raster cannot hold."""
+    """Return where GDAL looks for what a raster cannot hold.
+
+    Args:
+        raster: Path of the raster.
+
+    Returns:
+        Path of its ``.aux.xml``.
+    """
     return Path(f'{raster}{SIDECAR}')
 
 
 def list_outputs(output: Path | str) -> list[Path]:
-    """List every file that a map can consist of, the map itself first."""
+    """List every file that a map can consist of, the map itself first.
+
+    Args:
+        output: Path of the map.
+
+    Returns:
+        Their paths, whether they exist or not.
+    """
     rasters = [layer_path(output, name) for name in TITLES]
     beside = [path for r in rasters for path in (sidecar_path(r), style_path(r))]
     return [*rasters, *beside, item_path(output), polygons_path(output)]
 
 
 def find_outputs(output: Path | str) -> list[Path]:
-    """Find what is there of a map, the map itself first."""
+    """Find what is there of a map, the map itself first.
+
+    Args:
+        output: Path of the map.
+
+    Returns:
+        Paths of those that exist.
+    """
     return [path for path in list_outputs(output) if path.exists()]

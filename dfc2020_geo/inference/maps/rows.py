@@ -74,7 +74,11 @@ class MapRows:
         return self.record.directory
 
     def done(self) -> set[RowRange]:
-        """Return which rows are there: all layers, whole and of this run."""
+        """Return which rows are there: all layers, whole and of this run.
+
+        Returns:
+            Ranges of rows.
+        """
         whole = self.record.whole_files()
         found = [self._find(layer, whole) for layer in self.layers]
         return set.intersection(*map(set, found))

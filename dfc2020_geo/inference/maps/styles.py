@@ -1,4 +1,4 @@
-"""How QGIS draws a map: a style file beside each raster, which it finds by itself."""
+"""QGIS styles (``.qml``) of class maps and layers."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -34,7 +34,14 @@ def write_style(path: Path, layer: MapLayer, scheme: ClassScheme) -> None:
 
 
 def hex_color(land_cover: LandCover) -> str:
-    """Return the colour of a class as six hexadecimal digits, upper case."""
+    """Return the colour of a class as six hexadecimal digits, upper case.
+
+    Args:
+        land_cover: The class.
+
+    Returns:
+        Text such as ``'1C0DFF'``.
+    """
     return '{:02X}{:02X}{:02X}'.format(*land_cover.color)
 
 
