@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
 from torchgeo.datasets import RasterDataset
+from torchgeo.datasets.utils import Sample
 
 from ..bands import DEFAULT_BANDS, NanPolicy, Sensor, select_bands
 from ..classes import LegendName, get_scheme, require_legend
@@ -18,7 +19,6 @@ from ..transforms.prepare import PrepareBatch
 from .base import ResumableDataModule, choose_num_workers
 from .scene_patches import GriddedPatches, RandomPatches
 
-Sample = dict[str, Tensor]
 # A Path would lose a slash of GDAL's virtual paths.
 Paths = str | Path | Sequence[str | Path] | None
 

@@ -92,7 +92,7 @@ def build_network(
 
     >>> network = build_network('baseline-unet', in_channels=12, num_classes=10)
     >>> sum(parameter.numel() for parameter in network.parameters())
-    13401290
+    13401098
     """
     if model not in NETWORKS:
         raise ValueError(f"Expected a network of {tuple(NETWORKS)}, got '{model}'.")

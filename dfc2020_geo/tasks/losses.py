@@ -103,6 +103,11 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None) -> nn.Mo
 
     Raises:
         ValueError: If there is no such loss, or it takes no class weights.
+
+    >>> loss = build_loss('ce')
+    >>> mask = torch.tensor([[[0, 1], [1, IGNORE_INDEX]]])
+    >>> f'{loss(torch.zeros(1, 2, 2, 2), mask):.4f}'  # log 2 for each of three pixels
+    '0.6931'
     """
     if name == 'ce':
         return CrossEntropy(class_weights)

@@ -50,6 +50,13 @@ class LandCoverSegmentation(SemanticSegmentation):
 
     torchgeo's default of minimising ``val_loss`` is replaced: the best checkpoint is
     the one of the highest ``val_AA``.
+
+    >>> task = LandCoverSegmentation(['s2-10m', 's1'], model='fcn').eval()
+    >>> task.facts['bands']
+    ['B02', 'B03', 'B04', 'B08', 'VV', 'VH']
+    >>> image = torch.rand(1, 6, 64, 64)  # scaled, as ScaleBands does
+    >>> task.predict_step({'image': image}, 0)['prediction'].shape
+    torch.Size([1, 64, 64])
     """
 
     monitor = 'val_AA'

@@ -13,7 +13,16 @@ class SampleOperation(IntensityAugmentationBase2D):
         super().__init__(p=1, same_on_batch=True, keepdim=True)
 
     def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the operation to an image or to the ``'image'`` of a sample."""
+        """Apply the operation to an image or to the ``'image'`` of a sample.
+
+        Args:
+            input: Images of shape ``(B, C, H, W)`` or ``(C, H, W)``, or a sample.
+            args: As kornia has them.
+            kwargs: As kornia has them.
+
+        Returns:
+            The images, or the sample with its image in its place.
+        """
         if isinstance(input, dict):
             return input | {'image': super().forward(input['image'], *args, **kwargs)}
         return super().forward(input, *args, **kwargs)

@@ -49,7 +49,15 @@ def mean_and_std(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
 class ScaleBands(SampleOperation):
     """Clip each band to its sensor's value range and scale it to ``[0, 1]``.
 
-    With ``nan='baseline'`` the result is bit-equal to the 2020 baseline's input.
+    Samples of datasets hold file units: reflectance x 10 000 of Sentinel-2, sigma
+    nought in dB of Sentinel-1. With ``nan='baseline'`` the result is bit-equal to the
+    2020 baseline's input.
+
+    >>> import torch
+    >>> scale = ScaleBands(['B04', 'VV'])
+    >>> image = torch.tensor([2500.0, -5.0]).reshape(2, 1, 1)
+    >>> scale({'image': image})['image'].flatten().tolist()
+    [0.25, 0.800000011920929]
     """
 
     def __init__(self, bands: Sequence[str | Band], nan: NanPolicy = 'lowest') -> None:
@@ -84,7 +92,20 @@ class ScaleBands(SampleOperation):
         flags: dict[str, Any],
         transform: Tensor | None = None,
     ) -> Tensor:
-        """Scale images of shape ``(B, C, H, W)``."""
+        """Scale images.
+
+        Args:
+            input: Images of shape ``(B, C, H, W)``, float, in file units.
+            params: What kornia has drawn; nothing is.
+            flags: kornia's flags, of no use here.
+            transform: kornia's matrix, of no use here.
+
+        Returns:
+            The images in ``[0, 1]``, of the same type.
+
+        Raises:
+            ValueError: If there are not as many channels as bands.
+        """
         return self.join(self._split(input, 1)).to(input.dtype)
 
     def join(self, parts: Iterable[Tensor]) -> Tensor:

@@ -16,6 +16,12 @@ class SelectBands(SampleOperation):
     Brings them into this package's channel order as well: with
     ``SelectBands(SEN12MS.BAND_SETS['all'], ['s2-10m', 's1'])`` a sample of
     ``torchgeo.datasets.SEN12MS`` (VV and VH first) suits a model of this package.
+
+    >>> import torch
+    >>> select = SelectBands(['VV', 'VH', 'B02', 'B03'], ['s1', 'B03'])
+    >>> image = torch.tensor([-9.0, -15.0, 800.0, 900.0]).reshape(4, 1, 1)
+    >>> select({'image': image})['image'].flatten().tolist()
+    [900.0, -9.0, -15.0]
     """
 
     def __init__(self, source: Sequence[str], bands: Sequence[str | Band]) -> None:
@@ -45,7 +51,20 @@ class SelectBands(SampleOperation):
         flags: dict[str, Any],
         transform: Tensor | None = None,
     ) -> Tensor:
-        """Select channels of images of shape ``(B, C, H, W)``."""
+        """Select channels of images.
+
+        Args:
+            input: Images of shape ``(B, C, H, W)``, with the channels of *source*.
+            params: What kornia has drawn; nothing is.
+            flags: The positions of the bands, as ``'index'``.
+            transform: kornia's matrix, of no use here.
+
+        Returns:
+            Images of the same type, with one channel for each band.
+
+        Raises:
+            ValueError: If there are not as many channels as names in *source*.
+        """
         if input.shape[1] != self.num_channels:
             raise ValueError(
                 f'Expected images of {self.num_channels} bands to select from, '

@@ -14,6 +14,14 @@ class RandomD4(GeometricAugmentationBase2D):
 
     Draws one of the 8 symmetries of the square for each image, or one of the 4 of
     the rectangle where height and width differ. No value is interpolated.
+
+    >>> import torch
+    >>> from kornia.augmentation import AugmentationSequential
+    >>> augment = AugmentationSequential(RandomD4(), data_keys=None)
+    >>> image = torch.arange(16.0).reshape(1, 1, 4, 4)
+    >>> sample = augment({'image': image, 'mask': image.clone()})
+    >>> torch.equal(sample['image'], sample['mask'])
+    True
     """
 
     _compute_matrix_lazily = True
