@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..datasets.indexing.layout import name_some
+from ..models.contract import describe_weights
 
 #: How a computation is carried out, not what it computes; torch adds to these.
 _MEANS = {'params', 'initial_lr', 'foreach', 'fused', 'capturable', 'differentiable'}
@@ -31,22 +31,19 @@ def check_weights(
     Raises:
         ValueError: If a tensor is missing, is not the network's, or has another shape.
     """
+    if not (difference := describe_weights(weights, expected)):
+        return
     shapes = {name: tuple(value.shape) for name, value in expected.items()}
     missing = [name for name in shapes if name not in weights]
     unexpected = [name for name in weights if name not in shapes]
     other = {
-        name: tuple(weights[name].shape)
-        for name, shape in shapes.items()
-        if name in weights and tuple(weights[name].shape) != shape
+        name: tuple(value.shape)
+        for name, value in weights.items()
+        if name in shapes and tuple(value.shape) != shapes[name]
     }
-    if not (missing or unexpected or other):
-        return
-    different = [f'{n} of shape {s}, not {shapes[n]}' for n, s in other.items()]
-    found = {'no': missing, 'unknown': unexpected, 'other': different}
-    listed = '; '.join(f'{k} {name_some(v)}' for k, v in found.items() if v)
     raise ValueError(
         f'Expected the weights of the network that the arguments describe, got {path} '
-        f'with {listed}. {_explain(missing, unexpected, other, shapes)}'
+        f'with {difference}. {_explain(missing, unexpected, other, shapes)}'
     )
 
 

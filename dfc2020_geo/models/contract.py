@@ -171,7 +171,7 @@ def check_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> N
     Raises:
         ValueError: If one is missing, unknown, of another shape, or not of real numbers.
     """
-    if difference := describe_difference(found, expected):
+    if difference := describe_weights(found, expected):
         raise ValueError(
             f'Expected the weights of the network that the checkpoint describes, got '
             f'{difference}; the file is damaged or of another network: take another '
@@ -179,9 +179,7 @@ def check_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> N
         )
 
 
-def describe_difference(
-    found: Mapping[str, Any], expected: Mapping[str, Tensor]
-) -> str:
+def describe_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> str:
     """Describe in what weights are not those of a network.
 
     Args:
@@ -217,5 +215,5 @@ def _is_real(value: Any) -> bool:
 
 
 def _first(names: Sequence[str]) -> str:
-    listed = ', '.join(map(str, names[:3]))
-    return f'{listed} ({len(names)} in all)' if len(names) > 3 else listed
+    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return ', '.join(map(str, names[:3])) + more

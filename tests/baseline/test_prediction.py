@@ -17,8 +17,7 @@ import torch
 from dfc2020_geo.baseline.arguments import ARGUMENTS
 from dfc2020_geo.baseline.checkpoints import import_checkpoint
 from dfc2020_geo.baseline.pickles import write_arguments
-from dfc2020_geo.baseline.prediction import main
-from dfc2020_geo.baseline.prediction_flags import build_parser, complete_flag
+from dfc2020_geo.baseline.prediction import build_parser, complete_flag, main
 from dfc2020_geo.models import build_network
 from tests.support import DATA, ROOT
 from tests.support.golden_weights import fill_network
