@@ -289,3 +289,34 @@ def test_damage_of_any_part_is_seen(tmp_path: Path) -> None:
     at = whole.index(_read(OLD[0])['state_dict'][NAME].numpy().tobytes()[:64])
     path.write_bytes(whole[:at] + b'\0\0\0\0' + whole[at + 4 :])
     assert not is_whole(path)
+
+
+@pytest.mark.parametrize(
+    'callback',
+    [
+        'lightning.pytorch.callbacks.ModelCheckpoint',
+        'dfc2020_geo.baseline.saving.BaselineCheckpoint',
+    ],
+)
+def test_every_checkpoint_of_fit_is_written_whole(
+    callback: str, baseline_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    saved: list[str] = []
+    save = AtomicCheckpointIO.save_checkpoint
+
+    def record(self: Any, checkpoint: Any, path: Any, **options: Any) -> None:
+        saved.append(Path(path).name)
+        save(self, checkpoint, path, **options)
+
+    monkeypatch.setattr(AtomicCheckpointIO, 'save_checkpoint', record)
+    flags = [
+        f'--data.sen12ms_root={baseline_tree / "sen12ms"}', '--data.bands=[s1]',
+        '--model.model=fcn', '--model.num_filters=2', f'--trainer.callbacks={callback}',
+        '--trainer.callbacks.dirpath=kept', '--trainer.callbacks.every_n_train_steps=1',
+    ]  # fmt: skip
+    main(['fit', *flags, *ON_CPU, *FIT, '--trainer.max_epochs=1'])
+    files = [path for path in (tmp_path / 'kept').iterdir() if path.suffix != '.yaml']
+    assert {path.name for path in files} <= {*saved}
+    assert files
+    assert all(is_whole(path) for path in files)
