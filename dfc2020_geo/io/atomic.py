@@ -54,6 +54,9 @@ def require_space(path: Path | str) -> Generator[None]:
     Args:
         path: What is written meanwhile, for the message.
 
+    Returns:
+        A context manager.
+
     Raises:
         OSError: If there is no room for it, of the same number.
     """

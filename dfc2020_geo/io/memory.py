@@ -20,7 +20,16 @@ class BatchMemory(Protocol):
     """Where the memory of batches comes from."""
 
     def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
-        """Return a tensor whose content is undefined."""
+        """Return a tensor whose content is undefined.
+
+        Args:
+            name: Name of what is kept there
+            shape: Shape of the tensor
+            dtype: Its dtype.
+
+        Returns:
+            A tensor on the CPU.
+        """
         ...
 
 

@@ -23,7 +23,15 @@ class RawPatches(Protocol):
         ...
 
     def read_raw(self, index: int, out: RawPatch | None = None) -> RawPatch:
-        """Read a patch, into the arrays of *out* where shape and type fit."""
+        """Read a patch, into the arrays of *out* where shape and type fit.
+
+        Args:
+            index: Position of the patch
+            out: Arrays to read into, by sensor and ``'mask'``.
+
+        Returns:
+            ``'s2'``, ``'s1'`` and ``'mask'``, as far as the dataset has them.
+        """
         ...
 
 
