@@ -68,8 +68,9 @@ def loading_rows(figures: Any, malloc: str) -> Iterator[Row]:
             what = f'{compress}, {interleave}: {way}'
             yield Row('reading', what, setting, 'baseline', ratios[way], wanted)
         what = f'{compress}, {interleave}: stored'
-        beside = ratios['stored'] / ratios['torchgeo']
-        yield Row('reading', what, setting, 'torchgeo', beside)
+        for other, wanted in (('torchgeo', None), ('gdal', 1.0)):
+            beside = ratios['stored'] / ratios[other]
+            yield Row('reading', what, setting, other, beside, wanted)
 
 
 def pack_rows(figures: Any, malloc: str) -> Iterator[Row]:

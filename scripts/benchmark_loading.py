@@ -4,8 +4,10 @@ Writes a tree in the true layout for each way of storing GeoTIFFs, with as many 
 folder as SEN12MS has, and loads each patch with 10 bands of Sentinel-2, both of
 Sentinel-1 and the label. All ways take turns in one process on one thread; a ratio is the
 median over the rounds. Not ours: the baseline's loader, written anew from what it does
-(open, read the needed bands, clip, scale and cast each sample), torchgeo's `SEN12MS`, and
-`limit`, which reads the files as bytes and makes nothing of them. Ours are `stored`, what
+(open, read the needed bands, clip, scale and cast each sample), torchgeo's `SEN12MS`,
+`gdal`, which reads what `stored` reads with rasterio alone, by the options that make GDAL
+fastest on patches, and `limit`, which reads the files as bytes and makes nothing of them.
+Ours are `stored`, what
 batches are made of, put into the same arrays again and again as the datamodule's loader
 does; `sample`, what the dataset gives; and `scaled`, a sample scaled at once, which makes
 it the same work as the baseline's. Before that, every patch is compared with what rasterio
@@ -45,7 +47,8 @@ FOLDER_SIZE = 700
 BANDS = ['s2-10m', 's2-20m', 's1']
 SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')
 FILES = {'s2': (13, 'uint16'), 's1': (2, 'float32'), 'lc': (4, 'uint8')}
-COMPRESSIONS = ('none', 'deflate')
+#: Ways of compression; 2 at the end: with the predictor of the type.
+COMPRESSIONS = ('none', 'deflate', 'deflate2', 'lzw')
 INTERLEAVES = ('band', 'pixel')
 #: Keep freed blocks, so that big arrays do not cost page faults each time.
 TUNED = {
@@ -93,9 +96,12 @@ def write_file(
         'lc': bands * 16 + 1,
     }
     transform = rasterio.Affine(10, 0, 5e5 + 2560 * seed, 0, -10, 5e6)
+    options = {'compress': compress.rstrip('2')}
+    if compress.endswith('2'):
+        options |= {'predictor': 3 if dtype == 'float32' else 2}
     with rasterio.open(
         path, 'w', driver='GTiff', count=count, height=SIDE, width=SIDE, dtype=dtype,
-        crs='EPSG:32633', transform=transform, compress=compress, interleave=interleave,
+        crs='EPSG:32633', transform=transform, interleave=interleave, **options,
     ) as raster:  # fmt: skip
         raster.write(scaled[kind].astype(dtype))
 
@@ -122,6 +128,40 @@ def baseline(root: Path) -> Load:
         label[label == -1] = 255
         image = np.concatenate([s2, s1]).astype(np.float32)
         return {'image': image, 'label': label.astype(np.int64)}
+
+    return load
+
+
+#: What makes GDAL fastest on patches: it looks for nothing beside a file, nor for its
+#: georeferencing.
+GDAL_OPTIONS = {
+    'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
+    'GDAL_GEOREF_SOURCES': 'NONE',
+    'GDAL_PAM_ENABLED': 'NO',
+}
+
+
+def gdal(root: Path) -> Load:
+    """Load what batches are made of with GDAL alone, to the same place each time."""
+    patches = SEN12MSPatches(root, bands=BANDS)
+    wanted = {
+        sensor: [b.file_index for b in patches.bands if b.sensor == sensor]
+        for sensor in ('s2', 's1')
+    }
+    place = {
+        name: np.empty_like(values) for name, values in patches.read_raw(0).items()
+    }
+
+    def load(index: int) -> dict[str, np.ndarray]:
+        files = patches.files[index]
+        with rasterio.Env(**GDAL_OPTIONS):
+            for sensor, indexes in wanted.items():
+                with rasterio.open(getattr(files, sensor)) as raster:
+                    raster.read(indexes, out=place[sensor])
+            with rasterio.open(files.label) as raster:
+                codes = raster.read(1, out=place['mask'])
+        patches.scheme.encode(codes, 'igbp', codes)
+        return place
 
     return load
 
@@ -167,13 +207,13 @@ def limit(root: Path) -> Load:
     return load
 
 
-WAYS = (baseline, torchgeo, stored, sample, scaled, limit)
+WAYS = (baseline, torchgeo, gdal, stored, sample, scaled, limit)
 
 
 def check(root: Path, num_patches: int) -> None:
     """Compare every patch with what rasterio reads and the baseline makes of it."""
     patches, old = SEN12MSPatches(root, bands=BANDS), baseline(root)
-    store, scale = stored(root), scaled(root)
+    store, scale, plain = stored(root), scaled(root), gdal(root)
     for index in range(num_patches):
         files, arrays, ready = patches.files[index], store(index), old(index)
         read = {}
@@ -188,6 +228,8 @@ def check(root: Path, num_patches: int) -> None:
             'mask': np.array_equal(patches[index]['mask'], ready['label']),
             'scaled': np.array_equal(scale(index), ready['image']),
         } | {key: np.array_equal(arrays[key], expected[key]) for key in expected}
+        for key, values in plain(index).items():
+            same[f'gdal {key}'] = np.array_equal(values, expected[key])
         if not all(same.values()):
             raise SystemExit(f'Expected equal pixels, got {same} of {files.id}.')
 

@@ -7,7 +7,7 @@ import numpy as np
 import rasterio
 from hypothesis import strategies as st
 
-from dfc2020_geo.io.rasters import fill_image, read_stored
+from dfc2020_geo.io.rasters import fill_image, read_raw
 
 TYPES = ('uint8', 'uint16', 'int16', 'uint32', 'int32', 'float32', 'float64')
 
@@ -50,7 +50,7 @@ def expected_image(path: Path, indexes: list[int]) -> np.ndarray:
 
 def image_of(path: Path, indexes: list[int]) -> np.ndarray:
     """Read as datasets do."""
-    pixels = read_stored(path, indexes)
+    pixels = read_raw(path, indexes)
     image = np.empty(pixels.values.shape, np.float32)
     fill_image(image, pixels)
     return image
@@ -60,7 +60,7 @@ def assert_same(path: Path, indexes: list[int]) -> None:
     """Check that both read the same bits, of the same type."""
     with rasterio.open(path) as raster:
         stored, nodata, count = raster.read(indexes), raster.nodata, raster.count
-    pixels = read_stored(path, indexes)
+    pixels = read_raw(path, indexes)
     np.testing.assert_equal(pixels.nodata, nodata)
     assert pixels.values.dtype == stored.dtype
     assert pixels.values.dtype.isnative

@@ -1,12 +1,10 @@
-"""Bands of TIFFs without GDAL, as long as the file is of a kind that is plain.
+"""Bands of TIFFs without GDAL: strips, uncompressed, deflate or LZW, predictors 1 to 3.
 
-`tags` finds out how the pixels of a file are stored (`layouts`), `headers` recognises
-files that are stored alike, `segments` reads strips and tiles, `codecs` decompresses
-them, `placing` makes bands of them. Whatever is unusual, or seems damaged, is left to
-GDAL: the answer is None then.
+`headers` finds out how the pixels of a file are stored, and recognises files that are
+stored alike; `strips` reads and decompresses them. Tiles, BigTIFF, big-endian files and
+all that is unusual, or seems damaged, are left to GDAL.
 """
 
-from .bands import Pixels, fits, read_pixels
-from .codecs import DamagedError
+from .strips import DamagedError, RawBands, fits, read_strips
 
-__all__ = ['DamagedError', 'Pixels', 'fits', 'read_pixels']
+__all__ = ['DamagedError', 'RawBands', 'fits', 'read_strips']

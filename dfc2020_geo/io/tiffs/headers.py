@@ -1,11 +1,16 @@
-"""Recognising files that are stored alike, so that few headers are taken apart."""
+"""How the pixels of a TIFF are stored, as long as all readers agree on it.
+
+Files that are stored alike are recognised, so that few headers are taken apart.
+"""
 
 import logging
+import re
 import struct
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import FileIO
 from itertools import chain
 from typing import NamedTuple
@@ -13,9 +18,16 @@ from typing import NamedTuple
 import numpy as np
 import tifffile
 
-from .codecs import UNCOMPRESSED
-from .layouts import Layout
-from .tags import SEGMENTS, SILENT, describe
+UNCOMPRESSED = 1
+
+#: How TIFF names ways of compression, and what undoes them. ZSTD is not here: imagecodecs
+#: takes longer than GDAL for strips of a few KB, and takes some damaged ones for whole.
+LOSSLESS = {5: 'lzw_decode', 8: 'deflate_decode', 32946: 'deflate_decode'}
+
+#: Kinds of numbers for which there is each predictor.
+PREDICTORS = {1: 'iuf', 2: 'iuf', 3: 'f'}
+
+TYPES = ('uint8', 'uint16', 'int16', 'uint32', 'int32', 'float32', 'float64')
 
 #: What is read of a file's beginning, and of its tags if they lie behind that.
 _HEAD = 16_384
@@ -23,31 +35,100 @@ _HEAD = 16_384
 #: How many headers are remembered; files of one program have a few.
 _NUM_HEADERS = 32
 
+#: Bytes of pixels that a compressed file may hold; patches have a few million.
+_MAX_BYTES = 1 << 28
 
-class _Format(NamedTuple):
-    """One of the ways in which TIFFs begin.
+#: A file begins with this (little-endian, no BigTIFF), and with the place of its tags.
+_MAGIC = b'II*\0'
+_PLACE, _NUMBER = struct.Struct('<I'), struct.Struct('<H')
+_START = 8
+#: Bytes of a tag before its value, or before the place of its value.
+_ENTRY = 8
+
+#: Tags that say nothing of pixels: texts and densities, georeferencing, and GDAL's
+#: metadata.
+_TEXTS = (270, 282, 283, 296, 305, 306, 315, 33432)
+_GEOREFERENCING = (33550, 33922, 34264, 34735, 34736, 34737)
+_SILENT = (*_TEXTS, *_GEOREFERENCING, 42112)
+
+_PREDICTOR = 317
+_NODATA = 42113
+_PHOTOMETRIC = (1, 2)  # black is zero, RGB
+_SEPARATE = 2
+#: Tags of one value, and tags of one value for each band.
+_SINGLE = (254, 256, 257, 259, 262, 266, 274, 277, 278, 284, _PREDICTOR)
+_PER_BAND = (258, 339)
+_EXTRA_SAMPLES = 338
+#: What is in the bands beyond the colours: anything, or two kinds of opacity.
+_EXTRA = (0, 1, 2)
+#: Where strips begin, and how many bytes they have.
+_STRIPS = (273, 279)
+#: What tags must say, if they are there: kind of page, order of bits, rows and bands.
+_PLAIN = {254: (0,), 266: (1,), 274: (1,), 284: (1, _SEPARATE)}
+_DECIMAL = re.compile(r'[-+]?\d+(\.\d*)?([eE][-+]?\d+)?')
+
+#: Types that whole numbers have in tags.
+_SHORT = 3
+_WHOLE = {_SHORT: '<u2', 4: '<u4'}
+
+
+class StripColumn(NamedTuple):
+    """Numbers that a file has of its strips, one for each.
 
     Attributes:
-        order: The order of bytes.
-        start: Length of a file's beginning, which ends with the place of the tags.
-        place: How that place is packed.
-        number: How the number of tags is packed.
-        entry: Bytes of a tag before its value, or before the place of its value.
+        start: Where the first one is.
+        dtype: Their type, with its order of bytes.
+        count: How many there are.
     """
 
-    order: str
     start: int
-    place: struct.Struct
-    number: struct.Struct
-    entry: int
+    dtype: np.dtype
+    count: int
 
 
-_FORMATS = {
-    b'II*\0': _Format('<', 8, struct.Struct('<I'), struct.Struct('<H'), 8),
-    b'MM\0*': _Format('>', 8, struct.Struct('>I'), struct.Struct('>H'), 8),
-    b'II+\0': _Format('<', 16, struct.Struct('<Q'), struct.Struct('<Q'), 12),
-    b'MM\0+': _Format('>', 16, struct.Struct('>Q'), struct.Struct('>Q'), 12),
-}
+@dataclass(frozen=True, slots=True)
+class StripLayout:
+    """Where the pixels of a file lie, and how they are stored.
+
+    Attributes:
+        count: Number of bands.
+        height: Number of rows.
+        width: Number of columns.
+        dtype: Type of the pixels.
+        separate: Whether bands follow each other; they alternate from pixel to pixel
+            otherwise.
+        rows: Rows of a strip.
+        compression: How strips are compressed.
+        predictor: How pixels are derived from those beside them.
+        nodata: The value that the file declares as no data.
+        start: Where the pixels begin if they are uncompressed strips that follow each
+            other, 0 otherwise.
+        columns: Where the file says where its strips begin, and how many bytes they
+            have.
+    """
+
+    count: int
+    height: int
+    width: int
+    dtype: np.dtype
+    separate: bool
+    rows: int
+    compression: int
+    predictor: int
+    nodata: float | None
+    start: int
+    columns: tuple[StripColumn, StripColumn]
+
+    @property
+    def num_strips(self) -> int:
+        """Number of strips below each other."""
+        return -(-self.height // self.rows)
+
+    def num_bytes(self, number: int) -> int:
+        """Return how many bytes strip *number* has when it is decompressed."""
+        samples = 1 if self.separate else self.count
+        rows = min(self.rows, self.height - number % self.num_strips * self.rows)
+        return rows * self.width * samples * self.dtype.itemsize
 
 
 class _Head(NamedTuple):
@@ -55,19 +136,17 @@ class _Head(NamedTuple):
 
     Attributes:
         data: Both, one after the other if the tags lie far behind.
-        format: How the file begins.
         tags: Where its tags are.
         shift: How far *data* has the tags before their place in the file.
     """
 
     data: bytes
-    format: _Format
     tags: int
     shift: int
 
     def place(self, start: int, stop: int) -> slice | None:
         """Find a span of the file in *data*, if it is there."""
-        if self.shift and stop > self.format.start:
+        if self.shift and stop > _START:
             if start < self.tags:
                 return None
             start, stop = start - self.shift, stop - self.shift
@@ -75,7 +154,7 @@ class _Head(NamedTuple):
 
     def num_tags(self) -> int:
         """Return how many tags the file says it has."""
-        (number,) = self.format.number.unpack_from(self.data, self.tags - self.shift)
+        (number,) = _NUMBER.unpack_from(self.data, self.tags - self.shift)
         return number
 
 
@@ -84,12 +163,12 @@ type _Header = tuple[tuple[slice, bytes], ...]
 
 #: What files of the same header have in common, None if GDAL must read them. Threads may
 #: find the same twice, which costs no more than that.
-_found: list[tuple[_Header, Layout | None]] = []
+_found: list[tuple[_Header, StripLayout | None]] = []
 
 _thread = threading.local()
 
 
-def find_layout(file: FileIO) -> Layout | None:
+def find_layout(file: FileIO) -> StripLayout | None:
     """Recognise the layout of a file, or find it out.
 
     Args:
@@ -99,6 +178,8 @@ def find_layout(file: FileIO) -> Layout | None:
         The layout; None if GDAL must read the file.
     """
     head = _read_head(file)
+    if head is None:
+        return None
     for header, layout in tuple(_found):
         if all(head.data[place] == part for place, part in header):
             return layout
@@ -109,25 +190,25 @@ def find_layout(file: FileIO) -> Layout | None:
         # tifffile leaves out tags that it cannot read, and takes one of two.
         if codes != sorted(set(codes)) or len(codes) != head.num_tags():
             return None
-        layout = describe(page, head.format.order)
+        layout = _describe(page)
         if layout is not None:
-            layout = replace(layout, start=_start(page, layout))
-        header = _header(page, head, layout)
+            layout = replace(layout, start=_find_start(page, layout))
+        header = _find_header(page, head, layout)
     if header is not None:
         _found.insert(0, (header, layout))
         del _found[_NUM_HEADERS:]
     return layout
 
 
-def _read_head(file: FileIO) -> _Head:
+def _read_head(file: FileIO) -> _Head | None:
     data = file.read(_HEAD)
-    sizes = _FORMATS[data[:4]]
-    (tags,) = sizes.place.unpack_from(data, sizes.start - sizes.place.size)
+    if not data.startswith(_MAGIC) or sys.byteorder != 'little':
+        return None
+    (tags,) = _PLACE.unpack_from(data, _START - _PLACE.size)
     if tags <= _HEAD // 2:
-        return _Head(data, sizes, tags, 0)
+        return _Head(data, tags, 0)
     file.seek(tags)
-    data = data[: sizes.start] + file.read(_HEAD)
-    return _Head(data, sizes, tags, tags - sizes.start)
+    return _Head(data[:_START] + file.read(_HEAD), tags, tags - _START)
 
 
 @contextmanager
@@ -145,9 +226,95 @@ def _is_heard(record: logging.LogRecord) -> bool:
     return not getattr(_thread, 'quiet', False)
 
 
-def _start(page: tifffile.TiffPage, layout: Layout) -> int:
+def _describe(page: tifffile.TiffPage) -> StripLayout | None:
+    """Find out how the pixels of a page are stored; None if GDAL must read them."""
+    tags = {tag.code: tag for tag in page.tags}
+    declared = tags[_NODATA].value if _NODATA in tags else None
+    predictor = int(tags[_PREDICTOR].value) if _PREDICTOR in tags else 1
+    dtype = None if page.dtype is None else np.dtype(page.dtype).newbyteorder('=')
+    plain = (
+        all(_is_plain(tag, page.samplesperpixel) for tag in page.tags)
+        and page.photometric in _PHOTOMETRIC
+        and dtype is not None
+        and page.bitspersample == 8 * dtype.itemsize
+        and _is_understood(page.compression, predictor, dtype)
+        and _is_clear(declared, dtype)
+    )
+    columns = [_column(tags[code]) for code in _STRIPS if code in tags]
+    if not plain or dtype is None or len(columns) < 2 or None in columns:
+        return None
+    layout = StripLayout(
+        page.samplesperpixel,
+        page.imagelength,
+        page.imagewidth,
+        dtype,
+        separate=page.planarconfig == _SEPARATE or page.samplesperpixel == 1,
+        rows=min(page.rowsperstrip, page.imagelength),
+        compression=int(page.compression),
+        predictor=predictor,
+        nodata=None if declared is None else float(declared),
+        start=0,
+        columns=(columns[0], columns[1]),
+    )
+    return layout if _is_consistent(layout) else None
+
+
+def _is_plain(tag: tifffile.TiffTag, num_bands: int) -> bool:
+    """Check that every reader understands a tag in the same way."""
+    if tag.code in _SINGLE:
+        return tag.count == 1 and tag.value in _PLAIN.get(tag.code, (tag.value,))
+    if tag.code in _PER_BAND:
+        alike = len(set(np.ravel(tag.value))) == 1
+        return tag.count == num_bands and tag.dtype == _SHORT and alike
+    if tag.code == _EXTRA_SAMPLES:
+        return tag.count < num_bands and set(_EXTRA).issuperset(np.ravel(tag.value))
+    return tag.code in (*_SILENT, *_STRIPS, _NODATA)
+
+
+def _is_understood(compression: int, predictor: int, dtype: np.dtype) -> bool:
+    if dtype.name not in TYPES:
+        return False
+    if compression == UNCOMPRESSED:
+        return predictor == 1
+    kinds = PREDICTORS.get(predictor, '')
+    return compression in LOSSLESS and dtype.kind in kinds
+
+
+def _column(tag: tifffile.TiffTag) -> StripColumn | None:
+    if tag.dtype not in _WHOLE:
+        return None
+    return StripColumn(tag.valueoffset, np.dtype(_WHOLE[tag.dtype]), tag.count)
+
+
+def _is_consistent(layout: StripLayout) -> bool:
+    """Check that sizes and numbers of strips go together."""
+    if not all((layout.count, layout.height, layout.width, layout.rows)):
+        return False
+    number = layout.num_strips * (layout.count if layout.separate else 1)
+    compressed = layout.compression != UNCOMPRESSED
+    if compressed and number * layout.num_bytes(0) > _MAX_BYTES:
+        return False
+    return all(column.count == number for column in layout.columns)
+
+
+def _is_clear(declared: str | None, dtype: np.dtype) -> bool:
+    """Check that every reader takes the same number for what stands in the tag."""
+    if declared is None:
+        return True
+    if not isinstance(declared, str) or not _DECIMAL.fullmatch(declared):
+        return False
+    value = float(declared)
+    if dtype.kind == 'f':
+        # Readers round it to the type of the pixels, or do not.
+        fitting = abs(value) <= float(np.finfo(dtype).max)
+        return fitting and float(dtype.type(value)) == value
+    limits = np.iinfo(dtype)
+    return value.is_integer() and int(limits.min) <= value <= int(limits.max)
+
+
+def _find_start(page: tifffile.TiffPage, layout: StripLayout) -> int:
     """Find out where the pixels begin, if nothing lies between them."""
-    if layout.tiled or layout.compression != UNCOMPRESSED:
+    if layout.compression != UNCOMPRESSED:
         return 0
     sizes = np.array(page.databytecounts, np.int64)
     offsets = np.array(page.dataoffsets, np.int64)
@@ -156,28 +323,25 @@ def _start(page: tifffile.TiffPage, layout: Layout) -> int:
     return int(offsets[0]) if together.all() and (sizes == expected).all() else 0
 
 
-def _header(
-    page: tifffile.TiffPage, head: _Head, layout: Layout | None
+def _find_header(
+    page: tifffile.TiffPage, head: _Head, layout: StripLayout | None
 ) -> _Header | None:
     """Take out of a file what tells that another has the same layout, if it is there."""
-    free = SILENT if layout is not None and layout.start else (*SILENT, *SEGMENTS)
-    spans = chain.from_iterable(_spans(tag, head.format, free) for tag in page.tags)
-    listed = head.tags + head.format.number.size
-    first = [(0, head.format.start), (head.tags, listed)]
+    free = _SILENT if layout is not None and layout.start else (*_SILENT, *_STRIPS)
+    spans = chain.from_iterable(_spans(tag, free) for tag in page.tags)
+    first = [(0, _START), (head.tags, head.tags + _NUMBER.size)]
     places = [head.place(*span) for span in _joined([*first, *spans])]
     if None in places:
         return None
     return tuple((place, head.data[place]) for place in places if place is not None)
 
 
-def _spans(
-    tag: tifffile.TiffTag, sizes: _Format, free: tuple[int, ...]
-) -> Iterator[tuple[int, int]]:
+def _spans(tag: tifffile.TiffTag, free: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     """Yield where a tag stands, and its value if that must not differ."""
-    value = tag.offset + sizes.entry
+    value = tag.offset + _ENTRY
     yield tag.offset, value
     if tag.valueoffset != value:
-        yield value, value + sizes.place.size
+        yield value, value + _PLACE.size
     if tag.code not in free:
         yield tag.valueoffset, tag.valueoffset + tag.valuebytecount
 
