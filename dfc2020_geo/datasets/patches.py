@@ -17,7 +17,7 @@ from ..classes import LegendName, get_scheme
 from ..io.grid import RasterGrid
 from ..io.packs import open_pack
 from ..io.rasters import fill_image, read_grid
-from ..io.tiffs import Pixels
+from ..io.tiffs import RawBands
 from .indexing.names import rename
 from .indexing.packed import PackTree
 from .indexing.table import PatchTable
@@ -196,7 +196,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
 
     def _read_patch(
         self, index: int, out: Mapping[str, np.ndarray]
-    ) -> tuple[dict[Sensor, Pixels], np.ndarray | None]:
+    ) -> tuple[dict[Sensor, RawBands], np.ndarray | None]:
         """Read the bands of each sensor and, where there are labels, their codes."""
         if 'mask' in out:
             out = {**out, 'label': out['mask'][None]}

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..bands import FILE_BANDS, Band
 from ..io.packs import Pack
-from ..io.rasters import read_stored, require_real
-from ..io.tiffs import Pixels
+from ..io.rasters import read_raw, require_real
+from ..io.tiffs import RawBands
 from .indexing.files import PatchFiles
 from .indexing.table import PatchTable
 
@@ -60,7 +60,7 @@ class Reader(ABC):
         self.wanted = wanted
 
     @abstractmethod
-    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, Pixels]:
+    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
         """Read the files of a patch.
 
         Args:
@@ -79,13 +79,13 @@ class Reader(ABC):
 class TreeReader(Reader):
     """Reads GeoTIFFs."""
 
-    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, Pixels]:
+    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
         """Read the files of a patch."""
         files, found = self.files[index], {}
         for kind, (indexes, num_bands) in self.wanted.items():
             path = getattr(files, kind)
             if path is not None:
-                found[kind] = read_stored(path, indexes, num_bands, out.get(kind))
+                found[kind] = read_raw(path, indexes, num_bands, out.get(kind))
                 if kind != 'label':
                     require_real(path, found[kind])
         return found
@@ -110,7 +110,7 @@ class PackReader(Reader):
         """Copy to another process without what is soon found again."""
         return PackReader, (self._pack, self.files, self.wanted)
 
-    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, Pixels]:
+    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
         """Read the files of a patch; packs hold none but real numbers."""
         rows = self._rows[index].tolist()
         if _UNKNOWN in rows:
@@ -149,7 +149,7 @@ def make_reader(pack: Pack | None, files: PatchTable, wanted: Wanted) -> Reader:
     )
 
 
-def other_sizes(files: PatchFiles, found: Mapping[Kind, Pixels]) -> RuntimeError:
+def other_sizes(files: PatchFiles, found: Mapping[Kind, RawBands]) -> RuntimeError:
     """Say that the files of a patch differ in height or width.
 
     Args:

@@ -4,14 +4,14 @@ import numpy as np
 
 from ..bands import Sensor
 from ..io.rasters import fill_image
-from ..io.tiffs import Pixels
+from ..io.tiffs import RawBands
 
 #: Types whose numbers fit uint16, the type of Sentinel-2.
 _NARROW = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 def store_bands(
-    sensor: Sensor, pixels: Pixels, out: np.ndarray | None = None
+    sensor: Sensor, pixels: RawBands, out: np.ndarray | None = None
 ) -> np.ndarray:
     """Keep bands in the smallest type that scaling turns into the same bits.
 

@@ -15,7 +15,7 @@ from dfc2020_geo.bands import Sensor
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
 from dfc2020_geo.datasets.stored import store_bands
 from dfc2020_geo.io.nodata import valid_pixels
-from dfc2020_geo.io.tiffs import Pixels
+from dfc2020_geo.io.tiffs import RawBands
 from dfc2020_geo.transforms import ScaleBands
 from tests.support.trees import write, write_phase, write_sen12ms, write_unlabeled
 
@@ -24,12 +24,12 @@ NUMBERS = [0, 0, 1, 2, 255, 65_535, 10_000, -1, -9999, -25, 0.5, -3.25, 1e9, np.
 
 
 @st.composite
-def rasters(draw: st.DrawFn) -> Pixels:
+def rasters(draw: st.DrawFn) -> RawBands:
     """Draw two bands in which some pixels are what is declared as no data, if any."""
     dtype = np.dtype(draw(st.sampled_from(TYPES)))
     fitting = [n for n in NUMBERS if dtype.kind == 'f' or _fits(n, dtype)]
     values = draw(arrays(dtype, (2, 3, 4), elements=st.sampled_from(fitting)))
-    return Pixels(values, draw(st.sampled_from([None, *map(float, fitting)])), 2)
+    return RawBands(values, draw(st.sampled_from([None, *map(float, fitting)])), 2)
 
 
 def _fits(number: float, dtype: np.dtype) -> bool:
@@ -37,7 +37,7 @@ def _fits(number: float, dtype: np.dtype) -> bool:
     return float(number).is_integer() and limits.min <= number <= limits.max
 
 
-def _float_image(pixels: Pixels) -> np.ndarray:
+def _float_image(pixels: RawBands) -> np.ndarray:
     image = pixels.values.astype(np.float32)
     image[pixels.values == (np.nan if pixels.nodata is None else pixels.nodata)] = (
         np.nan
@@ -63,7 +63,7 @@ def _scale(image: np.ndarray, sensor: Sensor, nan: str) -> np.ndarray:
     out=st.sampled_from(['none', 'uint16', 'float32', 'read']),
 )
 def test_stored_bands_are_scaled_and_valid_as_floats_are(
-    pixels: Pixels, sensor: Sensor, nan: Literal['lowest', 'baseline'], out: str
+    pixels: RawBands, sensor: Sensor, nan: Literal['lowest', 'baseline'], out: str
 ) -> None:
     image = _float_image(pixels)
     expected = _scale(image, sensor, nan)

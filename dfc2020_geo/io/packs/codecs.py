@@ -8,6 +8,9 @@ import numpy as np
 #: differences along the rows, their bits sorted by weight, Zstandard.
 FORMATS = {'fast': '', 'compact': 'delta, bitshuffle, zstd'}
 
+#: How many times smaller a band can become, at most: a block of 128 KiB takes 4 bytes.
+MAX_RATIO = 1 << 15
+
 _ZSTD_LEVEL = 3
 
 

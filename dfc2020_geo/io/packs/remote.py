@@ -1,21 +1,26 @@
-"""Packs on other machines: their files are fetched when they are needed, and kept."""
+"""Packs at URLs: their files are fetched when they are needed, checked, and kept.
 
-import fcntl
+fsspec's caching file systems do not serve: they write to the final name, so that what a
+killed process leaves is taken for a whole file, and each process fetches anew.
+"""
+
 import os
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+import filelock
 import xxhash
 
 from ..atomic import UNFINISHED
-from ..cache_dir import CACHE_VARIABLE, cache_folder
-from .manifest import INDEX, MANIFEST, Manifest, Stored
-from .shards import digest_file
+from .manifest import INDEX, MANIFEST, MAX_MANIFEST, Manifest
+from .tensors import FileDigest
+
+#: Environment variable that names the folder of what is kept of packs at URLs.
+CACHE_VARIABLE = 'DFC2020_GEO_CACHE'
 
 #: Seconds to wait before fetching is tried once more.
 _WAITS = (0.5, 2.0)
@@ -25,7 +30,6 @@ _CHUNK = 1 << 22
 _URL = re.compile(
     r'(?P<scheme>[A-Za-z][A-Za-z0-9+.:-]+):/{1,3}(?P<rest>[^/].*)', re.DOTALL
 )
-
 
 #: Schemes of this machine's own files.
 _HERE = ('file', 'local')
@@ -53,6 +57,25 @@ def local_path(root: Path | str) -> Path:
     return Path(text[len(scheme) + 1 :] if scheme else text).expanduser()
 
 
+def cache_folder() -> Path | None:
+    """Name the folder of what is kept of packs at URLs; it may be deleted at any time.
+
+    Returns:
+        What :data:`CACHE_VARIABLE` says, else ``dfc2020-geo`` in ``$XDG_CACHE_HOME`` or
+        in ``~/.cache``. None if nothing shall be kept (``0``), or there is no home.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE, '')
+    if chosen:
+        return None if chosen == '0' else Path(chosen).expanduser()
+    try:
+        # A relative one is to be ignored (XDG Base Directory Specification).
+        shared = Path(os.environ.get('XDG_CACHE_HOME', ''))
+        shared = shared if shared.is_absolute() else Path.home() / '.cache'
+    except RuntimeError:  # containers run as users without a home
+        return None
+    return shared / 'dfc2020-geo'
+
+
 def open_mirror(url: str) -> tuple[Path, Manifest]:
     """Fetch what is needed to open a pack: all but its shards.
 
@@ -65,17 +88,23 @@ def open_mirror(url: str) -> tuple[Path, Manifest]:
     Raises:
         FileNotFoundError: If there is no pack.
         OSError: If nothing can be kept.
-        RuntimeError: If something cannot be fetched, or is damaged.
+        RuntimeError: If something cannot be fetched, or is damaged or malformed.
         ValueError: If nothing shall be kept.
     """
     packs = _packs_folder(url)
     with tempfile.TemporaryDirectory(dir=packs) as folder:
         new = Path(folder) / MANIFEST
         _fetch(f'{url}/{MANIFEST}', new, None)
-        manifest = Manifest.read(new.parent)
+        try:
+            manifest = Manifest.read(new.parent)
+        except RuntimeError as error:
+            # It is not kept, so that there is nothing to delete.
+            told = str(error).replace(str(new), f'{url}/{MANIFEST}')
+            raise RuntimeError(told) from None
         # A pack that is made anew under the same name is another pack.
         key = xxhash.xxh3_64_hexdigest(url.encode() + new.read_bytes())
-        mirror = packs / f'{url.rpartition("/")[2]}-{key}'
+        name = re.sub('[^A-Za-z0-9._-]', '_', url.rpartition('/')[2])[-100:]
+        mirror = packs / f'{name}-{key}'
         mirror.mkdir(exist_ok=True)
         os.replace(new, mirror / MANIFEST)
     for name, stored in {INDEX: manifest.index, **manifest.lists}.items():
@@ -103,13 +132,13 @@ def _packs_folder(url: str) -> Path:
         ) from error
 
 
-def fetch(url: str, mirror: Path, name: str, stored: Stored) -> None:
+def fetch(url: str, mirror: Path, name: str, stored: FileDigest) -> None:
     """Make sure that a file of a pack is there; others may do so at the same time.
 
     Args:
         url: The pack.
         mirror: The folder in which its files are kept.
-        name: The file, relative to the pack.
+        name: The file, relative to the pack, as a manifest that was read has it.
         stored: Its size and checksum.
 
     Raises:
@@ -119,8 +148,16 @@ def fetch(url: str, mirror: Path, name: str, stored: Stored) -> None:
     if _is_there(path, stored.size):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(path):
+    # One thread of one process fetches; the lock ends with the process.
+    with filelock.FileLock(f'{path}.lock'):
         if not _is_there(path, stored.size):
+            free = shutil.disk_usage(mirror).free
+            if stored.size > free:
+                raise RuntimeError(
+                    f'Expected room for the {stored.size} bytes of {url}/{name}, got '
+                    f'{free} in {mirror}; make room, or set {CACHE_VARIABLE} to '
+                    'another folder.'
+                )
             _fetch(f'{url}/{name}', path, stored)
 
 
@@ -131,15 +168,7 @@ def _is_there(path: Path, size: int) -> bool:
         return False
 
 
-@contextmanager
-def _one_at_a_time(path: Path) -> Generator[None]:
-    """Let one thread of one process fetch a file; the lock ends with the process."""
-    with open(f'{path}.lock', 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _fetch(source: str, path: Path, stored: Stored | None) -> None:
+def _fetch(source: str, path: Path, stored: FileDigest | None) -> None:
     """Fetch a file, complete or not at all."""
     for wait in (*_WAITS, None):
         try:
@@ -171,31 +200,25 @@ def _origin(error: BaseException) -> BaseException:
     return error
 
 
-def _fetch_once(source: str, path: Path, stored: Stored | None) -> None:
+def _fetch_once(source: str, path: Path, stored: FileDigest | None) -> None:
     number, unfinished = tempfile.mkstemp(UNFINISHED, dir=path.parent)
     os.close(number)
     try:
-        _copy(source, unfinished)
-        _require(Path(unfinished), source, stored)
+        _copy(source, unfinished, MAX_MANIFEST if stored is None else stored.size)
+        if stored is not None and (fault := stored.find_fault(Path(unfinished))):
+            raise RuntimeError(f'Expected {source} as it was packed, got {fault}.')
         os.replace(unfinished, path)
     finally:
         Path(unfinished).unlink(missing_ok=True)
 
 
-def _copy(source: str, path: str) -> None:
+def _copy(source: str, path: str, most: int) -> None:
+    """Copy a file, of which no more bytes are taken than it may have."""
     # Seconds to load, and of no use to packs of this machine.
     import fsspec
 
     with fsspec.open(source, 'rb') as remote, open(path, 'wb') as local:
         while chunk := remote.read(_CHUNK):
+            if local.tell() + len(chunk) > most:
+                raise RuntimeError(f'Expected {most} bytes of {source}, got more.')
             local.write(chunk)
-
-
-def _require(path: Path, source: str, stored: Stored | None) -> None:
-    if stored is None:
-        return
-    size = path.stat().st_size
-    if size != stored.size:
-        raise RuntimeError(f'Expected {stored.size} bytes of {source}, got {size}.')
-    if digest_file(path) != stored.digest:
-        raise RuntimeError(f'Expected {source} as it was packed, got other bytes.')

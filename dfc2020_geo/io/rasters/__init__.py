@@ -10,7 +10,7 @@ from .reading import (
     open_raster,
     read_bands,
     read_grid,
-    read_stored,
+    read_raw,
     require_bands,
     require_real,
 )
@@ -35,7 +35,7 @@ __all__ = [
     'open_raster',
     'read_bands',
     'read_grid',
-    'read_stored',
+    'read_raw',
     'require_bands',
     'require_real',
     'with_categories',

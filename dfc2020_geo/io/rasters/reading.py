@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ..grid import RasterGrid
-from ..tiffs import DamagedError, Pixels, fits, read_pixels
+from ..tiffs import DamagedError, RawBands, fits, read_strips
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
@@ -126,15 +126,15 @@ def read_bands(
         RuntimeError: If the file cannot be read or has another number of bands;
             the message names it.
     """
-    return read_stored(path, indexes, num_bands).values
+    return read_raw(path, indexes, num_bands).values
 
 
-def read_stored(
+def read_raw(
     path: Path | str,
     indexes: Sequence[int],
     num_bands: int | None = None,
     out: np.ndarray | None = None,
-) -> Pixels:
+) -> RawBands:
     """Read some bands of a raster, and what the file declares as no data.
 
     Args:
@@ -154,7 +154,7 @@ def read_stored(
     if os.path.exists(f'{path}{SIDECAR}'):
         return _read(path, indexes, num_bands, out)
     try:
-        pixels = read_pixels(path, indexes, out)
+        pixels = read_strips(path, indexes, out)
     except DamagedError as error:
         raise _unreadable(path, error) from error
     if pixels is None:
@@ -169,13 +169,13 @@ def _read(
     indexes: Sequence[int],
     num_bands: int | None,
     out: np.ndarray | None,
-) -> Pixels:
+) -> RawBands:
     with open_raster(path) as raster:
         require_bands(path, raster.count, indexes, num_bands)
         if out is not None and not _takes(out, raster, indexes):
             out = None
         values = raster.read(list(indexes), out=out)
-        return Pixels(values, raster.nodata, raster.count)
+        return RawBands(values, raster.nodata, raster.count)
 
 
 def _takes(out: np.ndarray, raster: DatasetReader, indexes: Sequence[int]) -> bool:
@@ -207,7 +207,7 @@ def require_bands(
         )
 
 
-def require_real(path: Path | str, pixels: Pixels) -> None:
+def require_real(path: Path | str, pixels: RawBands) -> None:
     """Check that a raster can be an image.
 
     Args:
@@ -222,7 +222,7 @@ def require_real(path: Path | str, pixels: Pixels) -> None:
         raise RuntimeError(f'Expected real numbers, got {dtype} in {path}.')
 
 
-def fill_image(image: np.ndarray, pixels: Pixels) -> None:
+def fill_image(image: np.ndarray, pixels: RawBands) -> None:
     """Fill an image with bands, NaN where the file declares no data.
 
     Args:

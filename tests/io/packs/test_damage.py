@@ -19,7 +19,7 @@ from safetensors import safe_open
 from dfc2020_geo.datasets import SEN12MSPatches
 from dfc2020_geo.io.packs import find_damage, open_pack
 from dfc2020_geo.io.packs.writing import pack_tree
-from dfc2020_geo.io.rasters import read_stored
+from dfc2020_geo.io.rasters import read_raw
 from dfc2020_geo.main import main
 from tests.support.pack_trees import KINDS, rasters, write_sen12ms
 
@@ -46,12 +46,12 @@ def wrong_bands(root: Path, pack: Path) -> set[tuple[str, int]]:
     opened, wrong = open_pack(pack), set()
     for name in rasters(root):
         for index in range(1, KINDS[name.split('_')[-3]][0] + 1):
-            expected = read_stored(root / name, [index]).values
+            expected = read_raw(root / name, [index]).values
             # What the memory held before must not pass for what was read.
             out = expected.copy()
             told = None
             try:
-                found = opened.read_stored(pack / name, [index], out=out).values
+                found = opened.read_raw(pack / name, [index], out=out).values
             except RuntimeError as error:
                 told = str(error)
             if told is None:
@@ -115,8 +115,8 @@ def read_everything(root: Path, pack: Path) -> str | None:
     try:
         opened = open_pack(pack)
         for path in rasters(root):
-            expected = read_stored(root / path, [1]).values
-            found = opened.read_stored(path, [1]).values
+            expected = read_raw(root / path, [1]).values
+            found = opened.read_raw(path, [1]).values
             np.testing.assert_array_equal(found, expected)
     except RuntimeError as error:
         return str(error)
@@ -141,8 +141,8 @@ def test_a_truncated_or_missing_shard_is_named(
     else:
         os.truncate(shard, shard.stat().st_size - cut)
     with pytest.raises(RuntimeError, match=f'{shard}.*it holds .*{held[0]}'):
-        opened.read_stored(pack / held[0], [1])
-    opened.read_stored(next(iter(opened.in_shard(0))), [1])
+        opened.read_raw(pack / held[0], [1])
+    opened.read_raw(next(iter(opened.in_shard(0))), [1])
     with pytest.raises(SystemExit) as stop:
         main(['pack', '--verify', str(pack)])
     told = capsys.readouterr().err
@@ -159,10 +159,10 @@ def test_a_shard_that_is_cut_while_it_is_open_is_named(
     shutil.copytree(packed[1], pack)
     opened = open_pack(pack)
     name = [*opened.in_shard(0)][-1]
-    values = opened.read_stored(name, [13]).values
+    values = opened.read_raw(name, [13]).values
     os.truncate(pack / 'shards/00000.safetensors', 5000)
     with pytest.raises(RuntimeError, match=r'00000\.safetensors .*band 13 of'):
-        opened.read_stored(name, [13], out=values)
+        opened.read_raw(name, [13], out=values)
 
 
 def test_a_changed_list_is_found(packed: tuple[Path, Path], tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_shard_in_the_place_of_another_is_named(
         assert str(shard) in told
         for path in opened.in_shard(number):
             with pytest.raises(RuntimeError, match=f'Expected {shard} as it was'):
-                opened.read_stored(path, [1])
+                opened.read_raw(path, [1])
 
 
 CUT = """
@@ -255,7 +255,7 @@ for name in ('index.safetensors', '00000.safetensors'):
     for folder in ('ROIs1158_spring/s2_1', 'ROIs1158_spring/lc_1'):
         try:
             for raster in pack.names(folder):
-                pack.read_stored(f'{sys.argv[1]}/{folder}/{raster}', [1])
+                pack.read_raw(f'{sys.argv[1]}/{folder}/{raster}', [1])
         except RuntimeError as error:
             print(error)
 """
@@ -289,7 +289,7 @@ def test_a_disk_that_cannot_be_read_is_named(
 
     monkeypatch.setattr(os, 'preadv', fail)
     with pytest.raises(RuntimeError, match=rf'00000\..*Input/output error of .*{path}'):
-        pack.read_stored(path, [1])
+        pack.read_raw(path, [1])
 
 
 def test_a_copy_is_not_opened_on_another_pack(

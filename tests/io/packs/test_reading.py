@@ -24,9 +24,9 @@ from dfc2020_geo.datasets import (
     SEN12MSPatches,
     UnlabeledPatches,
 )
-from dfc2020_geo.io.packs import Pack, open_pack, opened
+from dfc2020_geo.io.packs import Pack, open_pack, shards
 from dfc2020_geo.io.packs.writing import pack_tree
-from dfc2020_geo.io.rasters import read_grid, read_stored
+from dfc2020_geo.io.rasters import read_grid, read_raw
 from dfc2020_geo.synthetic import write_dfc2020, write_unlabeled
 from tests.support.pack_trees import KINDS, rasters, write, write_sen12ms
 
@@ -86,8 +86,8 @@ def test_bands_come_back_as_they_were(
         pack = make(root, out, name)
         count = len(values)
         indexes = data.draw(st.lists(st.integers(1, count), min_size=1, max_size=6))
-        expected = read_stored(path, indexes, count)
-        found = pack.read_stored(out / 'x/y.tif', indexes, count)
+        expected = read_raw(path, indexes, count)
+        found = pack.read_raw(out / 'x/y.tif', indexes, count)
         assert found[1:] == expected[1:]
         same = {'float64', 'int32', 'int64', 'uint32', 'uint64'}
         if expected.values.dtype.name not in same:
@@ -98,11 +98,11 @@ def test_bands_come_back_as_they_were(
             assert wide.tobytes() == expected.values.tobytes()
         np.testing.assert_array_equal(wide, expected.values)
         buffer = np.empty_like(found.values)
-        again = pack.read_stored(str(out / 'x/y.tif'), indexes, out=buffer)
+        again = pack.read_raw(str(out / 'x/y.tif'), indexes, out=buffer)
         assert again.values is buffer
         assert buffer.tobytes() == found.values.tobytes()
         other = np.empty((len(indexes), 99, 1), np.float32)
-        assert pack.read_stored(out / 'x/y.tif', indexes, out=other).values is not other
+        assert pack.read_raw(out / 'x/y.tif', indexes, out=other).values is not other
         assert pack.grid(out / 'x/y.tif') == read_grid(path)
 
 
@@ -122,7 +122,7 @@ def test_numbers_that_need_their_type_keep_it(tmp_path: Path) -> None:
     for number, (name, values) in enumerate([*wide.items(), *narrow.items()]):
         write(tmp_path / f't/{number}.tif', np.array([[values]], name))
     pack = make(tmp_path / 't', tmp_path / 'p')
-    found = [pack.read_stored(f'{number}.tif', [1]).values for number in range(8)]
+    found = [pack.read_raw(f'{number}.tif', [1]).values for number in range(8)]
     assert [f.dtype.name for f in found[:4]] == [*wide]
     assert [f.dtype.name for f in found[4:]] == ['float32', 'uint8', 'uint8', 'uint8']
     assert np.signbit(found[4][0, 0, 1])
@@ -134,7 +134,7 @@ def test_a_nodata_that_a_narrower_type_lacks_keeps_the_type(tmp_path: Path) -> N
     write(tmp_path / 't/a.tif', np.full((1, 2, 2), value), nodata=value + 1e-12)
     write(tmp_path / 't/b.tif', np.full((1, 2, 2), value), nodata=np.nan)
     pack = make(tmp_path / 't', tmp_path / 'p')
-    kinds = [pack.kind(name).dtype for name in ('a.tif', 'b.tif')]
+    kinds = [pack.profile(name).dtype for name in ('a.tif', 'b.tif')]
     assert kinds == ['float64', 'float32']
 
 
@@ -145,8 +145,8 @@ def test_nodata_beside_a_file_is_packed(tmp_path: Path) -> None:
     )
     path = write(tmp_path / 't/a.tif', np.ones((1, 2, 2), 'uint8'), text)
     pack = make(tmp_path / 't', tmp_path / 'p')
-    assert read_stored(path, [1]).nodata == 5
-    assert pack.read_stored('a.tif', [1]).nodata == 5
+    assert read_raw(path, [1]).nodata == 5
+    assert pack.read_raw('a.tif', [1]).nodata == 5
 
 
 @pytest.mark.parametrize('name', FORMATS)
@@ -227,10 +227,10 @@ def test_copies_for_workers_are_small(tmp_path: Path) -> None:
 def test_threads_read_at_the_same_time(tmp_path: Path) -> None:
     root = write_sen12ms(tmp_path / 't', num=8)
     pack = make(root, tmp_path / 'p', 'compact', shard_size=1)
-    expected = {name: read_stored(root / name, [2, 1]).values for name in rasters(root)}
+    expected = {name: read_raw(root / name, [2, 1]).values for name in rasters(root)}
 
     def read(name: str) -> bool:
-        return np.array_equal(pack.read_stored(name, [2, 1]).values, expected[name])
+        return np.array_equal(pack.read_raw(name, [2, 1]).values, expected[name])
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, [*expected] * 20))
@@ -239,13 +239,13 @@ def test_threads_read_at_the_same_time(tmp_path: Path) -> None:
 def test_more_shards_than_may_be_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened, 'NUM_OPEN', 50)
+    monkeypatch.setattr(shards, 'NUM_OPEN', 50)
     write_sen12ms(tmp_path / 't', num=120, side=2)
     pack = make(tmp_path / 't', tmp_path / 'p', shard_size=1)
     before = len(os.listdir('/proc/self/fd'))
     for _ in range(2):
         for name in rasters(tmp_path / 't'):
-            pack.read_stored(name, [1])
+            pack.read_raw(name, [1])
     assert len(pack.manifest.shards) == 120
     # Before Python 3.13, a mapping opens its file once more.
     files = 1 if sys.version_info >= (3, 13) else 2
@@ -265,7 +265,7 @@ def test_errors_are_those_of_a_tree(tmp_path: Path) -> None:
         ):
             DFC2020Patches(tmp_path / folder)
     with pytest.raises(RuntimeError, match=r'missing one: nowhere/x.tif'):
-        open_pack(tmp_path / 'p').read_stored('nowhere/x.tif', [1])
+        open_pack(tmp_path / 'p').read_raw('nowhere/x.tif', [1])
     os.remove(root / name)
     make(root, tmp_path / 'q')
     for folder in ('t', 'q'):

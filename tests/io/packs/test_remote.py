@@ -150,7 +150,7 @@ def test_threads_fetch_a_shard_once(tree: Path, url: str) -> None:
     names = rasters(tree)
 
     def read(name: str) -> bool:
-        return pack.read_stored(name, [1]).num_bands > 0
+        return pack.read_raw(name, [1]).num_bands > 0
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, names * 4))
@@ -179,10 +179,10 @@ def test_what_arrives_damaged_is_not_kept(url: str, cache: Path, tree: Path) -> 
     for content in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
         files.pipe(path, content)
         with pytest.raises(RuntimeError, match=rf'{url}/shards/00000\.safetensors'):
-            pack.read_stored(name, [1])
+            pack.read_raw(name, [1])
         assert not [*cache.rglob('00000.safetensors')]
     files.pipe(path, whole)
-    assert pack.read_stored(name, [1]).num_bands
+    assert pack.read_raw(name, [1]).num_bands
 
 
 def test_a_pack_made_anew_is_another_one(url: str, cache: Path, tree: Path) -> None:
@@ -247,7 +247,7 @@ def test_processes_fetch_over_http_at_the_same_time(tree: Path) -> None:
         program = (
             'from dfc2020_geo.io.packs import open_pack; '
             f'pack = open_pack({url!r}); '
-            f'print(sum(int(pack.read_stored(n, [1]).values.sum()) '
+            f'print(sum(int(pack.read_raw(n, [1]).values.sum()) '
             f'for n in {rasters(tree)!r}))'
         )
         command = [sys.executable, '-c', program]
@@ -255,7 +255,7 @@ def test_processes_fetch_over_http_at_the_same_time(tree: Path) -> None:
         sums = {int(process.communicate(timeout=100)[0]) for process in running}
         server.shutdown()
     here = open_pack(tree.parent / 'p')
-    expected = sum(int(np.sum(here.read_stored(n, [1]).values)) for n in rasters(tree))
+    expected = sum(int(np.sum(here.read_raw(n, [1]).values)) for n in rasters(tree))
     assert sums == {expected}
     assert all(
         requests.count(f'/p/shards/{number:05}.safetensors') == 1 for number in range(5)

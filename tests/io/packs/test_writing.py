@@ -1,7 +1,6 @@
 """Packing: what can go wrong, and that it goes on to the same bytes."""
 
 import errno
-import fcntl
 import os
 import random
 import resource
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 import xxhash
@@ -53,11 +53,11 @@ def test_a_pack_is_no_larger_than_its_source(
 
 
 def recompressed(root: Path, out: Path, predictor: int) -> None:
-    from dfc2020_geo.io.rasters import read_stored
+    from dfc2020_geo.io.rasters import read_raw
 
     for path in root.rglob('*.tif'):
-        pixels = read_stored(path, [1])
-        values = read_stored(path, range(1, pixels.num_bands + 1)).values
+        pixels = read_raw(path, [1])
+        values = read_raw(path, range(1, pixels.num_bands + 1)).values
         number = 3 if values.dtype.kind == 'f' else predictor
         target = out / path.relative_to(root)
         write(target, values, compress='deflate', predictor=number)
@@ -268,7 +268,7 @@ def test_what_changes_beside_a_raster_is_a_change_of_it(
         shutil.rmtree(out)
         pack_tree(root, out, shard_size=1)
         pack = open_pack(out)
-        nodata = pack.read_stored(out / '1.tif', [1]).nodata
+        nodata = pack.read_raw(out / '1.tif', [1]).nodata
         facts.append(
             {'nodata': nodata, 'transform': pack.grid(out / '1.tif').transform}
         )
@@ -419,9 +419,11 @@ def test_names_of_all_kinds_are_packed(tmp_path: Path) -> None:
     pack = open_pack(tmp_path / 'p')
     assert sorted(pack.names('')) == sorted(names)
     for name in names:
-        np.testing.assert_array_equal(pack.read_stored(name, [1]).values, values)
+        np.testing.assert_array_equal(pack.read_raw(name, [1]).values, values)
     shutil.copy(tmp_path / 't' / names[0], tmp_path / 't' / os.fsdecode(b'\xff.tif'))
-    with pytest.raises(ValueError, match=r"are text, got '\\udcff.tif' in .*/t"):
+    with pytest.raises(
+        ValueError, match=r"got '\\udcff.tif' with bytes that are no text in .*/t"
+    ):
         pack_tree(tmp_path / 't', tmp_path / 'q')
 
 
@@ -525,15 +527,15 @@ def test_who_comes_when_another_has_just_finished_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, out = write_sen12ms(tmp_path / 't'), tmp_path / 'p'
-    flock, before = fcntl.flock, {}
+    acquire, before = filelock.FileLock.acquire, {}
 
-    def finish_first(lock: Any, flags: int) -> None:
-        monkeypatch.setattr(fcntl, 'flock', flock)
+    def finish_first(lock: filelock.FileLock, **options: Any) -> Any:
+        monkeypatch.setattr(filelock.FileLock, 'acquire', acquire)
         pack_tree(root, out)
         before.update({path: path.stat().st_ino for path in out.rglob('*')})
-        flock(lock, flags)
+        return acquire(lock, **options)
 
-    monkeypatch.setattr(fcntl, 'flock', finish_first)
+    monkeypatch.setattr(filelock.FileLock, 'acquire', finish_first)
     assert not pack_tree(root, out).is_new
     assert {path: path.stat().st_ino for path in out.rglob('*')} == before
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...atomic import replacing
-from ..manifest import INDEX, Folder, Kind, Manifest, Stored
-from ..table import Table
-from .shard_records import Job, Row, ShardRecord, read_record
+from ..manifest import INDEX, FolderRows, Manifest, RasterProfile
+from ..table import RasterTable
+from ..tensors import FileDigest
+from .shards import RasterRow, ShardJob, ShardRecord, read_record
 
 #: What a table's row is, beside its name and its bands.
 _ROW = np.dtype(
@@ -25,11 +26,14 @@ _ROW = np.dtype(
 )
 
 #: Rows of a shard, and sizes and checksums of all their bands.
-type Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
+type ShardColumns = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def merge(
-    jobs: Sequence[Job], out: Path, settings: dict[str, Any], lists: dict[str, Stored]
+    jobs: Sequence[ShardJob],
+    out: Path,
+    settings: dict[str, Any],
+    lists: dict[str, FileDigest],
 ) -> None:
     """Write the table and the manifest.
 
@@ -42,11 +46,11 @@ def merge(
     Raises:
         RuntimeError: If a shard is not there.
     """
-    kinds: dict[Kind, int] = {}
+    profiles: dict[RasterProfile, int] = {}
     shards, homes, names, parts = [], [], [], []
     for job, record in _records(jobs):
         shards.append(record.stored)
-        parts.append(_columns(job, record, kinds))
+        parts.append(_columns(job, record, profiles))
         for file in job.files:
             home, _, name = os.fsencode(file.path).rpartition(b'/')
             homes.append(home)
@@ -58,7 +62,7 @@ def merge(
     folders = _folders(table, [homes[i] for i in order])
     Manifest(
         **settings,
-        kinds=list(kinds),
+        profiles=list(profiles),
         folders=folders,
         shards=shards,
         index=index,
@@ -66,7 +70,7 @@ def merge(
     ).write(out)
 
 
-def _records(jobs: Iterable[Job]) -> Iterator[tuple[Job, ShardRecord]]:
+def _records(jobs: Iterable[ShardJob]) -> Iterator[tuple[ShardJob, ShardRecord]]:
     for job in jobs:
         record = read_record(job)
         if record is None:
@@ -77,8 +81,10 @@ def _records(jobs: Iterable[Job]) -> Iterator[tuple[Job, ShardRecord]]:
         yield job, record
 
 
-def _columns(job: Job, record: ShardRecord, kinds: dict[Kind, int]) -> Columns:
-    rows = [_row(job, row, kinds) for row in record.rows]
+def _columns(
+    job: ShardJob, record: ShardRecord, profiles: dict[RasterProfile, int]
+) -> ShardColumns:
+    rows = [_row(job, row, profiles) for row in record.rows]
     sizes = chain.from_iterable(row.sizes for row in record.rows)
     sums = chain.from_iterable(row.sums for row in record.rows)
     return (
@@ -88,14 +94,16 @@ def _columns(job: Job, record: ShardRecord, kinds: dict[Kind, int]) -> Columns:
     )
 
 
-def _row(job: Job, row: Row, kinds: dict[Kind, int]) -> tuple[Any, ...]:
-    kind = kinds.setdefault(row.kind, len(kinds))
+def _row(
+    job: ShardJob, row: RasterRow, profiles: dict[RasterProfile, int]
+) -> tuple[Any, ...]:
+    kind = profiles.setdefault(row.profile, len(profiles))
     return kind, job.number, row.start, len(row.sizes), row.transform
 
 
 def _table(
     order: np.ndarray, names: np.ndarray, parts: Sequence[Sequence[np.ndarray]]
-) -> Table:
+) -> RasterTable:
     """Put the columns of all shards together, their rows in an order."""
     rows, sizes, sums = map(np.concatenate, parts)
     counts = rows['count'].astype(np.int64)
@@ -103,7 +111,7 @@ def _table(
     counts, rows, names = counts[order], rows[order], names[order]
     first = np.cumsum(counts) - counts
     bands = np.repeat(before[order] - first, counts) + np.arange(counts.sum())
-    return Table(
+    return RasterTable(
         {
             'name': names.view(np.uint8).reshape(len(names), names.itemsize),
             **{name: rows[name] for name in ('kind', 'shard', 'start', 'transform')},
@@ -114,12 +122,12 @@ def _table(
     )
 
 
-def _folders(table: Table, homes: list[bytes]) -> dict[str, Folder]:
+def _folders(table: RasterTable, homes: list[bytes]) -> dict[str, FolderRows]:
     """Find the rows of each folder."""
     folders, start = {}, 0
     for home, group in groupby(homes):
         stop = start + sum(1 for _ in group)
         name = os.fsdecode(home)
-        folders[name] = Folder(start, stop, table.digest(start, stop))
+        folders[name] = FolderRows(start, stop, table.digest(start, stop))
         start = stop
     return folders

@@ -1,24 +1,33 @@
-"""Packing a tree, shard by shard; what was done before is not done again."""
+"""Packing a tree, shard by shard: a run that was stopped is resumed."""
 
+import errno
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...atomic import replacing
+import filelock
+
+from ...atomic import replacing, write_text
 from ..codecs import FORMATS
-from ..manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, Stored
-from ..shards import digest_file
+from ..manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, damaged
+from ..tensors import FileDigest
 from .merging import merge
-from .output_dir import alone, is_finished, note_settings, require_room
-from .planning import Plan, find_clash, plan_pack
-from .shard_records import Job, read_record
-from .shards import remove_leftovers
-from .workers import run_jobs
+from .plan import PackPlan, plan_pack
+from .shards import ShardJob, read_record, remove_leftovers, run_jobs
 
 #: Is told how many bytes of the source were packed, of how many.
-Report = Callable[[int, int], None]
+PackProgress = Callable[[int, int], None]
+
+#: The settings of a pack that is not finished, and the lock of who writes it.
+_SETTINGS, _LOCK = f'{UNFINISHED}/plan.json', f'{UNFINISHED}/lock'
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What a checksum of the source stands for, in messages.
+_SUMS = {'names': 'files of other names', 'times': 'files of other sizes or times'}
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ def pack_tree(
     name: str = 'fast',
     shard_size: int = 256_000_000,
     workers: int = 1,
-    report: Report = lambda done, total: None,
+    report: PackProgress = lambda done, total: None,
 ) -> Packed:
     """Make a pack of a tree of rasters.
 
@@ -71,7 +80,7 @@ def pack_tree(
         FileNotFoundError: If there are no rasters.
         OSError: If the pack cannot be written.
         RuntimeError: If a source, or the finished pack, is damaged, or a worker died.
-        ValueError: If a setting is not understood.
+        ValueError: If a setting is not understood, or a name cannot be in a pack.
     """
     if name not in FORMATS:
         raise ValueError(f"Expected a format of {', '.join(FORMATS)}, got '{name}'.")
@@ -80,16 +89,13 @@ def pack_tree(
             f'Expected shard_size and workers from 1, got {shard_size} and {workers}.'
         )
     plan = plan_pack(root, out, name, shard_size)
-    clash = find_clash(plan.lists)
-    if clash:
-        raise ValueError(f'Expected other names than those of packs, got {clash}.')
     source = plan.describe_source()
     settings = {'format': name, 'shard_size': shard_size, 'source': source}
-    is_new = not is_finished(out, settings)
+    is_new = not _is_finished(out, settings)
     if is_new:
-        with alone(out), require_room(out):
+        with _alone(out), _require_room(out):
             # Another process may have finished it meanwhile.
-            is_new = not is_finished(out, settings)
+            is_new = not _is_finished(out, settings)
             if is_new:
                 _write(plan, out, settings, workers, report)
     shutil.rmtree(out / UNFINISHED, ignore_errors=True)
@@ -99,43 +105,130 @@ def pack_tree(
     )
 
 
-def _jobs(plan: Plan, out: Path) -> list[Job]:
-    return [
-        Job(number, plan.root, out, plan.format, files)
-        for number, files in enumerate(plan.shards)
+def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
+    """Tell whether a folder holds this pack, finished; refuse all but it or nothing."""
+    if (out / MANIFEST).is_file():
+        manifest = Manifest.read(out)
+        found = {key: getattr(manifest, key) for key in settings}
+        _require_same(out, found, settings)
+        for name, stored in manifest.files.items():
+            path = out / name
+            size = path.stat().st_size if path.is_file() else None
+            if size != stored.size:
+                reason = 'no such file' if size is None else f'{size} bytes'
+                raise RuntimeError(damaged(path, f'{reason}, not {stored.size} bytes'))
+        return True
+    path = out / _SETTINGS
+    if path.is_file():
+        try:
+            begun = json.loads(path.read_text())
+            # Files that were mended meanwhile are packed anew, with their shards.
+            changed = {key: settings['source'][key] for key in ('bytes', 'times')}
+            begun |= {'source': begun['source'] | changed}
+        except (ValueError, LookupError, TypeError):
+            raise RuntimeError(
+                f'Expected {path} as it was written, got a damaged one; delete {out} '
+                'and pack again.'
+            ) from None
+        _require_same(out, begun, settings)
+    elif out.is_dir() and any(path.name != UNFINISHED for path in out.iterdir()):
+        raise FileExistsError(
+            f'Expected an empty folder for the pack, got {out} with other files; choose '
+            'another --out.'
+        )
+    return False
+
+
+def _require_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    flat = [{**s, **s['source']} for s in (found, wanted)]
+    differing = [
+        _SUMS.get(key, f'{key} {flat[0].get(key)} instead of {flat[1][key]}')
+        for key in flat[1]
+        if key != 'source' and flat[0].get(key) != flat[1][key]
     ]
+    if differing:
+        raise FileExistsError(
+            f'Expected a pack of this source and these settings, got {out} with '
+            f'{"; ".join(differing)}. Delete it, or choose another --out.'
+        )
+
+
+@contextmanager
+def _alone(out: Path) -> Generator[None]:
+    """Keep others from writing the same pack; a killed process keeps nobody."""
+    lock = filelock.FileLock(out / _LOCK)
+    try:
+        (out / UNFINISHED).mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise FileExistsError(
+            f'Expected nobody else to write {out}, got another dfc2020-geo pack at '
+            'work on it; wait for it, or choose another --out.'
+        ) from None
+    except OSError as error:
+        raise OSError(
+            f'Expected a folder that can be written to, got {out} ({error.strerror}); '
+            'choose another --out.'
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _require_room(out: Path) -> Generator[None]:
+    """Say in plain words that a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise OSError(
+            f'Expected room for {out}, got: {error.strerror}. Make room and run the '
+            'same command again: it goes on where it stopped.'
+        ) from error
 
 
 def _write(
-    plan: Plan, out: Path, settings: dict[str, Any], workers: int, report: Report
+    plan: PackPlan,
+    out: Path,
+    settings: dict[str, Any],
+    workers: int,
+    report: PackProgress,
 ) -> None:
-    note_settings(out, settings)
+    write_text(out / _SETTINGS, json.dumps(settings))
     (out / SHARDS).mkdir(exist_ok=True)
     remove_leftovers(out, len(plan.shards))
-    _write_shards(plan, out, workers, report)
+    jobs = [
+        ShardJob(number, plan.root, out, plan.format, files)
+        for number, files in enumerate(plan.shards)
+    ]
+    _write_shards(jobs, plan.num_bytes, workers, report)
     lists = {file.path: _copy(plan, out, file.path) for file in plan.lists}
-    merge(_jobs(plan, out), out, settings, lists)
+    merge(jobs, out, settings, lists)
 
 
-def _write_shards(plan: Plan, out: Path, workers: int, report: Report) -> None:
+def _write_shards(
+    jobs: list[ShardJob], total: int, workers: int, report: PackProgress
+) -> None:
     """Write the shards that are not there."""
-    total = done = plan.num_bytes
-    jobs = [job for job in _jobs(plan, out) if read_record(job) is None]
-    done -= sum(_size(job) for job in jobs)
+    jobs = [job for job in jobs if read_record(job) is None]
+    done = total - sum(map(_size, jobs))
     report(done, total)
     for job in run_jobs(jobs, min(workers, len(jobs))):
         done += _size(job)
         report(done, total)
 
 
-def _size(job: Job) -> int:
+def _size(job: ShardJob) -> int:
     return sum(file.size for file in job.files)
 
 
-def _copy(plan: Plan, out: Path, path: str) -> Stored:
+def _copy(plan: PackPlan, out: Path, path: str) -> FileDigest:
     """Copy a list of the source."""
     target = out / path
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as unfinished:
         shutil.copyfile(plan.root / path, unfinished)
-    return Stored(target.stat().st_size, digest_file(target))
+    return FileDigest.of(target)

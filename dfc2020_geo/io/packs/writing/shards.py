@@ -1,6 +1,14 @@
-"""Writing a shard: a piece of work that depends on nothing but its files."""
+"""Writing shards: pieces of work that depend on nothing but their files."""
 
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +16,13 @@ import xxhash
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
 from ...atomic import UNFINISHED as PART
-from ...atomic import replacing
-from ...rasters import read_grid, read_stored, require_real
-from ...tiffs import Pixels
+from ...atomic import replacing, write_text
+from ...rasters import read_grid, read_raw, require_real
+from ...tiffs import RawBands
 from ..codecs import FORMATS, encode_band
-from ..manifest import SHARDS, UNFINISHED, Kind, Stored, band_bytes, shard_name
-from ..shards import TensorWriter, digest_file
-from .shard_records import Job, Row, ShardRecord, write_record
-from .source import SourceFile
+from ..manifest import MAX_BAND, SHARDS, UNFINISHED, RasterProfile, shard_name
+from ..tensors import FileDigest, TensorWriter
+from .plan import SourceFile, digest_files
 
 #: Narrower types to try, by the type of a source; the images that a network reads have
 #: 32 bits, and codes of classes have 8.
@@ -23,10 +30,96 @@ _NARROWER = {
     'float64': 'float32',
     **dict.fromkeys(('int32', 'int64', 'uint32', 'uint64'), 'uint8'),
 }
-_MAX_BAND = 1 << 32
 
 
-def write_shard(job: Job) -> None:
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard to write.
+
+    Attributes:
+        number: Its position.
+        root: The tree that is packed.
+        out: The pack.
+        format: Format of the pack.
+        files: The rasters, in order.
+    """
+
+    number: int
+    root: Path
+    out: Path
+    format: str
+    files: list[SourceFile]
+
+
+@dataclass(frozen=True)
+class RasterRow:
+    """What the table says of one raster.
+
+    Attributes:
+        profile: What it has in common with others.
+        start: Where it begins in the shard.
+        transform: Its geotransform.
+        sizes: Bytes of each band in the shard.
+        sums: Checksum of those.
+    """
+
+    profile: RasterProfile
+    start: int
+    transform: list[float]
+    sizes: list[int]
+    sums: list[int]
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What is in a finished shard: its file, and its rasters in order."""
+
+    stored: FileDigest
+    rows: list[RasterRow]
+
+
+def _record_path(out: Path, number: int) -> Path:
+    return out / UNFINISHED / f'{number:05}.json'
+
+
+def write_record(job: ShardJob, record: ShardRecord) -> None:
+    """Note what is in a shard, which makes it a finished one.
+
+    Args:
+        job: The shard.
+        record: What is in it.
+    """
+    rows = [[r.profile, r.start, r.transform, r.sizes, r.sums] for r in record.rows]
+    files = digest_files(job.files)
+    content = {'files': files, 'stored': record.stored, 'rows': rows}
+    write_text(_record_path(job.out, job.number), json.dumps(content))
+
+
+def read_record(job: ShardJob) -> ShardRecord | None:
+    """Read what is in a shard.
+
+    Args:
+        job: The shard.
+
+    Returns:
+        Its record, None if the shard is not finished, or of other files.
+    """
+    try:
+        content = json.loads(_record_path(job.out, job.number).read_text())
+        stored = FileDigest(*content['stored'])
+        rows = [
+            RasterRow(RasterProfile(*profile), *rest)
+            for profile, *rest in content['rows']
+        ]
+        files = content['files']
+        size = os.stat(job.out / shard_name(job.number)).st_size
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    same = files == digest_files(job.files) and size == stored.size
+    return ShardRecord(stored, rows) if same else None
+
+
+def write_shard(job: ShardJob) -> None:
     """Write a shard, and then the record that says what is in it.
 
     Args:
@@ -41,11 +134,11 @@ def write_shard(job: Job) -> None:
         with TensorWriter(unfinished, names) as writer:
             rows = [_add(job, file, writer) for file in job.files]
             writer.finish({'format': job.format, 'encoding': FORMATS[job.format]})
-        stored = Stored(unfinished.stat().st_size, digest_file(unfinished))
+        stored = FileDigest.of(unfinished)
     write_record(job, ShardRecord(stored, rows))
 
 
-def _add(job: Job, file: SourceFile, writer: TensorWriter) -> Row:
+def _add(job: ShardJob, file: SourceFile, writer: TensorWriter) -> RasterRow:
     path = job.root / file.path
     grid = read_grid(path)
     pixels = _read(path)
@@ -55,15 +148,17 @@ def _add(job: Job, file: SourceFile, writer: TensorWriter) -> Row:
             f'{path}; run the same command again when it does not change any more.'
         )
     values = _narrow(pixels)
-    kind = Kind(
+    profile = RasterProfile(
         *values.shape,
         values.dtype.name,
         pixels.values.dtype.name,
         None if pixels.nodata is None else repr(float(pixels.nodata)),
         _name_crs(None if grid.crs is None else grid.crs.to_wkt()),
     )
-    if band_bytes(kind) >= _MAX_BAND:
-        raise RuntimeError(f'Expected bands of less than 4 GiB, got {path}.')
+    if profile.band_bytes > MAX_BAND:
+        raise RuntimeError(
+            f'Expected bands of less than 4 GiB, got {profile.band_bytes} in {path}.'
+        )
     bands = [encode_band(band, job.format) for band in values]
     sizes = [band.size for band in bands]
     whole = sum(sizes) == values.nbytes and not FORMATS[job.format]
@@ -72,7 +167,7 @@ def _add(job: Job, file: SourceFile, writer: TensorWriter) -> Row:
     else:
         start = writer.add(np.dtype('uint8'), [sum(sizes)], [b.data for b in bands])
     sums = [xxhash.xxh3_64_intdigest(band) for band in bands]
-    return Row(kind, start, list(grid.transform[:6]), sizes, sums)
+    return RasterRow(profile, start, list(grid.transform[:6]), sizes, sums)
 
 
 @lru_cache
@@ -84,15 +179,15 @@ def _name_crs(wkt: str | None) -> str | None:
     return name if CRS.from_string(name).to_wkt() == wkt else wkt
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path) -> RawBands:
     """Read all bands of a raster."""
-    count = read_stored(path, [1]).num_bands
-    pixels = read_stored(path, range(1, count + 1), count)
+    count = read_raw(path, [1]).num_bands
+    pixels = read_raw(path, range(1, count + 1), count)
     require_real(path, pixels)
     return pixels
 
 
-def _narrow(pixels: Pixels) -> np.ndarray:
+def _narrow(pixels: RawBands) -> np.ndarray:
     """Store values in a narrower type where each one is the same number in it."""
     values = pixels.values
     name = _NARROWER.get(values.dtype.name)
@@ -120,3 +215,66 @@ def remove_leftovers(out: Path, num_shards: int) -> None:
             path.unlink()
     for path in (out / UNFINISHED).glob(f'*{PART}'):
         path.unlink()
+
+
+def run_jobs(jobs: list[ShardJob], workers: int) -> Iterator[ShardJob]:
+    """Write shards.
+
+    Args:
+        jobs: The shards.
+        workers: Number of processes; up to 1 stands for this one.
+
+    Yields:
+        Each job when it is done.
+
+    Raises:
+        RuntimeError: If a worker died.
+    """
+    if workers <= 1:
+        for job in jobs:
+            write_shard(job)
+            yield job
+        return
+    # Not by fork: GDAL may be at work in a thread of this process.
+    with ProcessPoolExecutor(workers, get_context('spawn'), _end_with_parent) as pool:
+        try:
+            yield from _distribute(jobs, pool, workers)
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                'Expected all workers to finish, got one that was killed, perhaps for '
+                'want of memory. Run the same command again, with fewer --workers or '
+                'a new pack of a smaller --shard_size: it goes on where it stopped.'
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when its parent was killed; it would wait for ever."""
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _distribute(
+    jobs: list[ShardJob], pool: ProcessPoolExecutor, workers: int
+) -> Iterator[ShardJob]:
+    waiting = iter(jobs)
+    running: dict[Future[None], ShardJob] = {}
+    while True:
+        # A few at a time: what waits has been sent to the workers already.
+        for job in waiting:
+            running[pool.submit(write_shard, job)] = job
+            if len(running) > workers:
+                break
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
+            future.result()
+            yield job

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfc2020_geo.io.cache_dir import CACHE_VARIABLE, cache_folder
+from dfc2020_geo.io.packs.remote import CACHE_VARIABLE, cache_folder
 
 
 @pytest.mark.parametrize(
