@@ -185,7 +185,9 @@ def _parse(content: Any) -> dict[str, Any]:
     missing = [name for name in wanted if name not in names]
     _require(not missing, f'no {", ".join(missing)}')
     _require(len(names) == len(wanted), f'more entries than {", ".join(wanted)}')
-    parsed = {name: parse(content[name]) for name, parse in wanted.items()}
+    parsed: dict[str, Any] = {
+        name: parse(content[name]) for name, parse in wanted.items()
+    }
     for name in parsed['folders']:
         fault = find_name_fault(name) if name else None
         _require(not fault, f'the folder {name!a} has {fault}')

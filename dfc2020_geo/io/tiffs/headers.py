@@ -240,8 +240,9 @@ def _describe(page: tifffile.TiffPage) -> StripLayout | None:
         and _is_understood(page.compression, predictor, dtype)
         and _is_clear(declared, dtype)
     )
-    columns = [_column(tags[code]) for code in _STRIPS if code in tags]
-    if not plain or dtype is None or len(columns) < 2 or None in columns:
+    found = (_column(tags[code]) for code in _STRIPS if code in tags)
+    columns = [column for column in found if column is not None]
+    if not plain or dtype is None or len(columns) < len(_STRIPS):
         return None
     layout = StripLayout(
         page.samplesperpixel,
