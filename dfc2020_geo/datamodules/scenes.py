@@ -20,7 +20,7 @@ from .base import ResumableDataModule, choose_num_workers
 from .scene_patches import GriddedPatches, RandomPatches
 
 # A Path would lose a slash of GDAL's virtual paths.
-Paths = str | Path | Sequence[str | Path] | None
+ScenePaths = str | Path | Sequence[str | Path] | None
 
 _SPLITS = {'fit': ('train', 'val'), 'validate': ('val',), 'test': ('test',)}
 
@@ -37,15 +37,15 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
 
     def __init__(
         self,
-        train_s2: Paths = None,
-        train_s1: Paths = None,
-        train_labels: Paths = None,
-        val_s2: Paths = None,
-        val_s1: Paths = None,
-        val_labels: Paths = None,
-        test_s2: Paths = None,
-        test_s1: Paths = None,
-        test_labels: Paths = None,
+        train_s2: ScenePaths = None,
+        train_s1: ScenePaths = None,
+        train_labels: ScenePaths = None,
+        val_s2: ScenePaths = None,
+        val_s1: ScenePaths = None,
+        val_labels: ScenePaths = None,
+        test_s2: ScenePaths = None,
+        test_s1: ScenePaths = None,
+        test_labels: ScenePaths = None,
         s2_dataset: type[RasterDataset] = Sentinel2Scenes,
         s1_dataset: type[RasterDataset] = Sentinel1Scenes,
         s2_offset: float = 0.0,
@@ -73,12 +73,12 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             test_s2: Sentinel-2 for testing.
             test_s1: Sentinel-1 for testing.
             test_labels: Labels for testing.
-            s2_dataset: Class that reads Sentinel-2; for one file per band
+            s2_dataset: Class that finds files of Sentinel-2; for one file per band
                 :class:`torchgeo.datasets.Sentinel2`.
-            s1_dataset: Class that reads Sentinel-1; for one file per band
+            s1_dataset: Class that finds files of Sentinel-1; for one file per band
                 :class:`torchgeo.datasets.Sentinel1`.
-            s2_offset: What is added to Sentinel-2's digital numbers: -1000 for products
-                of processing baseline 04.00 or later.
+            s2_offset: What is added to Sentinel-2's digital numbers, but for those of no
+                data: -1000 for products of processing baseline 04.00 or later.
             legend: What the codes of labels mean: ``'dfc2020'`` or ``'igbp'``.
             bands: Bands to read, as names of bands or band sets.
             scheme: Name of the class scheme.
@@ -102,7 +102,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         _check_numbers(patch_size, overlap, length, batch_size, num_workers)
         num_workers = choose_num_workers(num_workers)
         super().__init__(JoinedScenes, batch_size, patch_size, length, num_workers)
-        self.paths: dict[str, dict[str, Paths]] = {
+        self.paths: dict[str, dict[str, ScenePaths]] = {
             'train': {'s2': train_s2, 's1': train_s1, 'labels': train_labels},
             'val': {'s2': val_s2, 's1': val_s1, 'labels': val_labels},
             'test': {'s2': test_s2, 's1': test_s1, 'labels': test_labels},
@@ -114,12 +114,12 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             's1': s1_dataset,
         }
         self.s2_offset, self.legend = s2_offset, require_legend(legend)
-        self.bands, self.scheme, self.nan = bands, scheme, nan
+        self.bands, self.scheme, self.nan = select_bands(bands), scheme, nan
         self.size, self.overlap = (patch_size, patch_size), overlap
-        self.contract = data_contract(bands, scheme, nan)
-        self.mean, self.std = mean_and_std(bands)
-        self.aug = PrepareBatch(bands, nan)
-        self.train_aug = PrepareBatch(bands, nan, augmentations or ())
+        self.contract = data_contract(self.bands, scheme, nan)
+        self.mean, self.std = mean_and_std(self.bands)
+        self.aug = PrepareBatch(self.bands, nan)
+        self.train_aug = PrepareBatch(self.bands, nan, augmentations or ())
 
     def setup(self, stage: str) -> None:
         """Open the scenes of a stage.
@@ -149,7 +149,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
                 setattr(self, f'{split}_dataset', patches)
 
     def _open(self, split: str) -> list[JoinedScenes]:
-        sensors: set[Sensor] = {band.sensor for band in select_bands(self.bands)}
+        sensors: set[Sensor] = {band.sensor for band in self.bands}
         return open_scenes(
             {s: (self.readers[s], self._paths(split, s)) for s in sensors},
             self._paths(split, 'labels'),

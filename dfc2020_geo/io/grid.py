@@ -38,7 +38,7 @@ class RasterGrid:
         '2 x 4 pixels of EPSG:32632 at (10, 0, 10, 0, -10, 70)'
     """
 
-    crs: CRS | None
+    crs: CRS
     transform: Affine
     height: int
     width: int

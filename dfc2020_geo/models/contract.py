@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..bands import VALUE_RANGE, NanPolicy, band_names, select_bands
+from ..bands import VALUE_RANGE, Band, NanPolicy, band_names, select_bands
 from ..classes import get_scheme
 
 #: Where a checkpoint of this package keeps what it fixes.
@@ -30,7 +30,7 @@ SHARED_FACTS = ('bands', 'scheme', 'nan')
 FORMAT = 1
 
 
-def data_contract(bands: Iterable[str], scheme: str, nan: str) -> dict[str, Any]:
+def data_contract(bands: Iterable[str | Band], scheme: str, nan: str) -> dict[str, Any]:
     """State what the input of a network is and what its output means.
 
     Args:

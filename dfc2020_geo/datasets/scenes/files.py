@@ -176,7 +176,8 @@ class DatasetFiles:
             channels = [order.index(name) for name in self.dataset.bands]
             sample['image'] = torch.from_numpy(image[channels])
         else:
-            sample |= self.dataset.to_mask(image[0], paths)
+            labels: Any = self.dataset
+            sample |= labels.to_mask(image[0], paths)
             valid = np.ones(shape, bool)
         transforms = self.dataset.transforms
         sample = sample if transforms is None else transforms(sample)

@@ -1,4 +1,4 @@
-"""Scenes by their files: the images and labels that lie where an image lies."""
+"""Matching of files: the images and labels that belong to each scene."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ import shapely
 from geopandas import GeoDataFrame, GeoSeries
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
-from ...bands import Sensor, select_bands
+from ...bands import Band, Sensor, select_bands
 from ...classes import LegendName
 from ...io.rasters import open_raster
 from ..indexing.layout import name_some
@@ -46,7 +46,7 @@ _PIECES = 32
 def open_scenes(
     images: Mapping[Sensor, tuple[type[RasterDataset], Paths]],
     labels: Paths,
-    bands: Sequence[str] | str,
+    bands: Sequence[str | Band] | str,
     scheme: str,
     legend: LegendName,
     s2_offset: float = 0.0,
@@ -106,7 +106,7 @@ def _index(kind: str, opener: Open, paths: Paths) -> GeoDataFrame:
         ) from error
 
 
-def _by_sensor(bands: Sequence[str] | str) -> dict[Sensor, list[str]]:
+def _by_sensor(bands: Sequence[str | Band] | str) -> dict[Sensor, list[str]]:
     names_of: dict[Sensor, list[str]] = {}
     for band in select_bands(bands):
         names_of.setdefault(band.sensor, []).append(band.name)

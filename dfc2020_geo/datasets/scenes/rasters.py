@@ -1,7 +1,7 @@
 """Base class of raster datasets of whole scenes, indexed by coordinates."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,19 @@ from ...io.rasters import SCENE_SUFFIXES
 from ...io.scenes.headers import RasterHeader
 from ...io.scenes.opening import require_georeference
 from ...io.scenes.sensor_images import BandFile
+from ..patches import Transform
 from ..plotting import DrawsSamples
 from .files import DatasetFiles
 from .joined import JoinedScenes
 
-Transform = Callable[[Sample], Sample]
 Paths = Path | str | Iterable[Path | str]
 
 
 class SceneRasters(DrawsSamples, RasterDataset):
-    """Rasters that keep their grid: read as stored, resampled only where they must be.
+    """Rasters that keep their grid, read as ``map`` reads them.
+
+    Values are as stored, resampled only where they must be; masks, alpha bands and
+    declared no data count. What has no data is NaN, or ignored in labels.
 
     torchgeo's own would warp files of several CRS to that of the first, move those
     that lie between the pixels asked for, and fill with 0 what no file covers, which is

@@ -17,7 +17,8 @@ from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band
 from ...classes import IGNORE_INDEX, LegendName, get_scheme, require_legend
 from ...io.scenes.headers import RasterHeader
 from ...io.scenes.sensor_images import BandFile, name_header
-from .rasters import Paths, SceneRasters, Transform
+from ..patches import Transform
+from .rasters import Paths, SceneRasters
 
 
 class _SensorScenes(SceneRasters):
@@ -84,9 +85,23 @@ class _SensorScenes(SceneRasters):
 
 
 class Sentinel2Scenes(_SensorScenes):
-    """Scenes of Sentinel-2: GeoTIFFs of all 13 bands, or of bands with their names.
+    """Scenes of Sentinel-2: rasters of all 13 bands, or of bands with their names.
 
-    Values are reflectance x 10 000, as in SEN12MS.
+    Samples are ``'image'``, of shape ``(C, H, W)``, float32, reflectance x 10 000 as in
+    SEN12MS, NaN without data. A file of another grid is read by its nearest pixels.
+
+    Examples:
+        >>> import tempfile
+        >>> from dfc2020_geo.synthetic.scene_files import write_scene
+        >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
+        >>> scenes = Sentinel2Scenes(files.s2, bands=['s2-10m'])
+        >>> scenes.bands
+        ('B02', 'B03', 'B04', 'B08')
+        >>> joined = scenes & LabelScenes(files.labels)
+        >>> left, top = joined.grid.transform @ (0, 0)
+        >>> sample = joined[left : left + 320, top - 320 : top]
+        >>> sample['image'].shape, sample['mask'].shape
+        (torch.Size([4, 32, 32]), torch.Size([32, 32]))
     """
 
     all_bands = BAND_SETS['s2']
@@ -100,14 +115,20 @@ class Sentinel2Scenes(_SensorScenes):
 
 
 class Sentinel1Scenes(_SensorScenes):
-    """Scenes of Sentinel-1: GeoTIFFs of VV and VH, sigma nought in dB."""
+    """Scenes of Sentinel-1: rasters of VV and VH, sigma nought in dB.
+
+    Samples are ``'image'``, of shape ``(C, H, W)``, float32, in dB, NaN without data. A
+    file of another grid is interpolated bilinearly.
+    """
 
     all_bands = BAND_SETS['s1']
     _sensor = 's1'
 
 
 class LabelScenes(SceneRasters):
-    """Rasters of class codes, given as class indices.
+    """Rasters of class codes of any grid, given as class indices of the nearest pixel.
+
+    Samples are ``'mask'``, of shape ``(H, W)``, int64.
 
     A pixel without a class of the scheme, without data or outside all files has
     :data:`~dfc2020_geo.classes.IGNORE_INDEX`.

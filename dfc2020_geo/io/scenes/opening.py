@@ -57,6 +57,16 @@ def open_scene(
         RuntimeError: If a file is damaged, lacks bands or a place on the ground, or does
             not suit the others; the message names it.
         ValueError: If an argument does not suit.
+
+    Examples:
+        >>> import tempfile
+        >>> from dfc2020_geo.synthetic.scene_files import write_scene
+        >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
+        >>> scene = open_scene(files.s2, files.s1, bands=['s2-10m', 's1'])
+        >>> scene.bands
+        ('B02', 'B03', 'B04', 'B08', 'VV', 'VH')
+        >>> scene.height, scene.width
+        (40, 60)
     """
     _check(resampling, s2_offset)
     selected = select_bands(bands)

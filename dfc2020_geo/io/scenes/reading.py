@@ -260,7 +260,6 @@ class Scene:
     @property
     def crs(self) -> CRS:
         """Coordinate reference system."""
-        assert self.grid.crs is not None  # checked when the scene was opened
         return self.grid.crs
 
     @property
@@ -302,6 +301,16 @@ class Scene:
         Raises:
             ValueError: If the window leaves the scene or has no pixels.
             RuntimeError: If a file cannot be read; the message says where.
+
+        Examples:
+            >>> import tempfile
+            >>> from dfc2020_geo.io.scenes import open_scene
+            >>> from dfc2020_geo.synthetic.scene_files import write_scene
+            >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
+            >>> scene = open_scene(files.s2, bands=['s2-10m'])
+            >>> image, valid = scene.read(rows=(0, 20), columns=(10, 60))
+            >>> image.shape, image.dtype, valid.shape
+            ((4, 20, 50), dtype('float32'), (20, 50))
         """
         return self.read_window(
             _within(rows, self.height, 'rows'), _within(columns, self.width, 'columns')

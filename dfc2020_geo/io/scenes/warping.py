@@ -117,7 +117,6 @@ def _wrapped_crs(grid: RasterGrid) -> CRS | None:
 
     GDAL looks for what lies at 179 degrees west at -179 degrees, not at 181.
     """
-    assert grid.crs is not None  # checked when the scene was opened
     columns, rows = (0, grid.width) * 2, (0, 0, grid.height, grid.height)
     x = [x for x, _ in grid.coordinates(columns, rows)]
     if not grid.crs.is_geographic or -180 <= min(x) <= max(x) <= 180:
@@ -140,7 +139,6 @@ def _view_with_nan(file: RasterHeader, index: int) -> str:
 
 def _hide(grid: RasterGrid, path: str, index: int, rule: tuple[str, str]) -> str:
     """Describe a band as one that has NaN where a rule of GDAL says no data."""
-    assert grid.crs is not None  # checked when the scene was opened
     size = {'rasterXSize': str(grid.width), 'rasterYSize': str(grid.height)}
     root = Element('VRTDataset', size)
     numbers = ', '.join(map(repr, grid.transform.to_gdal()))
