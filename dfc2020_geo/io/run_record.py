@@ -83,16 +83,23 @@ class FinishedFile(NamedTuple):
     content: Any = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return it as plain values.
+
+        Returns:
+            Size, checksum and the like, by name.
+        """
         content = {} if self.content is None else {'content': self.content}
         return {**self.stamp._asdict(), **content}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Make it of what :meth:`to_json` has returned.
+        """Make it from the values of :meth:`to_json`.
 
         Args:
             values: Plain values.
+
+        Returns:
+            The finished file.
 
         Raises:
             KeyError: If one is missing.
@@ -249,6 +256,9 @@ class RunRecord:
     def is_resumable(self) -> bool:
         """Tell whether an unfinished run of the same settings is here.
 
+        Returns:
+            True if there is one.
+
         Raises:
             OSError: If its record cannot be read.
             RuntimeError: If a later version of this package wrote it.
@@ -345,6 +355,9 @@ class RunRecord:
         """Return the files that any process has noted, by name.
 
         Whether they are still what they were, :meth:`whole_files` tells.
+
+        Returns:
+            Finished files by name.
         """
         found = self.find()
         noted = dict(found.files) if found else {}
@@ -357,7 +370,11 @@ class RunRecord:
         return noted
 
     def whole_files(self) -> dict[str, FinishedFile]:
-        """Return the noted files that have still their size and checksum, by name."""
+        """Return the noted files that have still their size and checksum, by name.
+
+        Returns:
+            Finished files by name.
+        """
         return {
             name: file
             for name, file in self.noted_files().items()
@@ -418,6 +435,9 @@ def is_own_file(name: str) -> bool:
 
     Args:
         name: Name of a file in the directory of a run.
+
+    Returns:
+        True if it is.
     """
     stem = name.removesuffix(UNFINISHED)
     return stem in (RECORD_NAME, _LOCK) or stem.startswith(_FILES)
