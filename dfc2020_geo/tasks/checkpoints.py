@@ -217,16 +217,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             os.makedirs(os.path.dirname(place), exist_ok=True)
             with replacing(place) as unfinished:
-                with unfinished.open('wb') as file:
-                    file.write(content.getbuffer())
-                    file.flush()
-                    os.fsync(file.fileno())
-                _check_whole(unfinished, len(content.getbuffer()))
+                unfinished.write_bytes(content.getbuffer())
+                _check_whole(unfinished, content.getbuffer().nbytes)
         except OSError as error:
+            # Of a full disk, what the system said.
+            reason = getattr(error.__cause__ or error, 'strerror', None) or error
             raise OSError(
-                f'Expected to write the checkpoint {place}, got '
-                f'{error.strerror or error}; those before it are whole: make room, and '
-                'resume with --ckpt_path last.'
+                f'Expected to write the checkpoint {place}, got {reason}; those before '
+                'it are whole: make room, and resume with --ckpt_path last.'
             ) from error
 
 
