@@ -1,4 +1,4 @@
-"""How the files of a patch are read: from a disk, or from a pack."""
+"""Readers of patches, from files or from a pack."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,15 @@ class TreeReader(Reader):
     """Reads GeoTIFFs."""
 
     def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
-        """Read the files of a patch."""
+        """Read the files of a patch.
+
+        Args:
+            index: Position of the patch
+            out: Arrays to read into, by kind of file.
+
+        Returns:
+            Raw bands by kind of file.
+        """
         files, found = self.files[index], {}
         for kind, (indexes, num_bands) in self.wanted.items():
             path = getattr(files, kind)
@@ -111,7 +119,15 @@ class PackReader(Reader):
         return PackReader, (self._pack, self.files, self.wanted)
 
     def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
-        """Read the files of a patch; packs hold none but real numbers."""
+        """Read the files of a patch; packs hold none but real numbers.
+
+        Args:
+            index: Position of the patch
+            out: Arrays to read into, by kind of file.
+
+        Returns:
+            Raw bands by kind of file.
+        """
         rows = self._rows[index].tolist()
         if _UNKNOWN in rows:
             rows = self._find(index)

@@ -1,4 +1,4 @@
-"""What bands are until they are scaled: numbers in the types of the files."""
+"""Raw bands: values in the dtypes of the files, before scaling."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""Which files of a directory or pack form which patch."""
+"""Indexing: the files of each patch, found in a directory or a pack."""

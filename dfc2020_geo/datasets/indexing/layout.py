@@ -117,7 +117,14 @@ def _walk(tree: Tree, folder: str, layout: Layout) -> Iterator[Place]:
 
 
 def name_some(names: Collection[Any]) -> str:
-    """Name the first three, and say how many more there are."""
+    """Name the first three, and say how many more there are.
+
+    Args:
+        names: What to name.
+
+    Returns:
+        Text such as ``'a, b, c and 4 more'``.
+    """
     more = len(names) - 3
     first = ', '.join(map(str, islice(names, 3)))
     return first + (f' and {more} more' if more > 0 else '')

@@ -74,7 +74,14 @@ class Run(NamedTuple):
         return [f'{prefix}{middle}' for middle in self.middles.split(SEPARATOR)]
 
     def keep(self, patches: Collection[str]) -> list['Run']:
-        """Keep the files of some patches: one run, or none if no file is left."""
+        """Keep the files of some patches: one run, or none if no file is left.
+
+        Args:
+            patches: Names of patches.
+
+        Returns:
+            One run, or none if no file is left.
+        """
         named = zip(self.middles.split(SEPARATOR), self.patches, strict=True)
         kept = [middle for middle, patch in named if patch in patches]
         return [self._replace(middles=SEPARATOR.join(kept))] if kept else []

@@ -28,7 +28,14 @@ class PackTree(Tree):
                 folder = parent
 
     def names(self, folder: str) -> list[str]:
-        """List what the source had in a folder and the pack has, for messages."""
+        """List what the source had in a folder and the pack has, for messages.
+
+        Args:
+            folder: Path of the folder, from the root and with ``/``.
+
+        Returns:
+            Names of folders and files.
+        """
         folders, rasters = self.scan(folder)
         lists = map(PurePosixPath, self._pack.manifest.lists)
         home = PurePosixPath(folder)
@@ -37,7 +44,14 @@ class PackTree(Tree):
         )
 
     def is_file(self, path: Path) -> bool:
-        """Tell whether there is a file that is no raster, as it was packed."""
+        """Tell whether there is a file that is no raster, as it was packed.
+
+        Args:
+            path: The file, below the root.
+
+        Returns:
+            True if there is.
+        """
         return self._pack.has_list(path)
 
     def scan(self, folder: str) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""Which files form a patch: bringing rasters together by their names."""
+"""Pairing of Sentinel-1, Sentinel-2 and label files to patches, by their names."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -211,5 +211,12 @@ def require_twins(
 
 
 def file_name(path: str) -> str:
-    """Name a file, without its folder."""
+    """Name a file, without its folder.
+
+    Args:
+        path: Path of the file, with ``/``.
+
+    Returns:
+        Its name.
+    """
     return path.rpartition('/')[2]

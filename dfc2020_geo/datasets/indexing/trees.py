@@ -52,6 +52,9 @@ class Tree(ABC):
         Args:
             path: The file, below the root.
 
+        Returns:
+            True if there is.
+
         Raises:
             RuntimeError: If it is known to be damaged.
         """
@@ -91,7 +94,14 @@ class FolderTree(Tree):
         return _scan(path) if rasters is None else ([], rasters)
 
     def names(self, folder: str) -> list[str]:
-        """List all that is in a folder, for messages."""
+        """List all that is in a folder, for messages.
+
+        Args:
+            folder: Path of the folder, from the root and with ``/``.
+
+        Returns:
+            Names of folders and files.
+        """
         return sorted(os.listdir(os.path.join(self.root, folder)))
 
 

@@ -1,4 +1,4 @@
-"""How a band is stored: as it is, or smaller and still the same to the bit."""
+"""Lossless codecs of bands in a pack."""
 
 import imagecodecs
 import numpy as np

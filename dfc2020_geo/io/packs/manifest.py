@@ -341,10 +341,20 @@ def is_own_file(name: str) -> bool:
 
     Args:
         name: The file, relative to the pack.
+
+    Returns:
+        True if it does.
     """
     return name.startswith((MANIFEST, f'{SHARDS}/', f'{UNFINISHED}/'))
 
 
 def shard_name(number: int) -> str:
-    """Name a shard, relative to the pack."""
+    """Name a shard, relative to the pack.
+
+    Args:
+        number: Number of the shard, from 0.
+
+    Returns:
+        Path such as ``shards/00000.safetensors``.
+    """
     return f'{SHARDS}/{number:05}.safetensors'

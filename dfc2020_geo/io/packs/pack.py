@@ -217,6 +217,9 @@ class Pack:
         Args:
             path: The raster: *root* and its path in the source.
 
+        Returns:
+            Properties that the raster has in common with others.
+
         Raises:
             RuntimeError: If it is missing; the message names it.
         """
@@ -250,6 +253,9 @@ class Pack:
         Args:
             path: The file, below *root*.
 
+        Returns:
+            True if there is.
+
         Raises:
             RuntimeError: If it is not what was packed, or is a link that leads out.
         """
@@ -272,6 +278,9 @@ class Pack:
         Args:
             folder: Its path from the root, with ``/``.
 
+        Returns:
+            Names, sorted.
+
         Raises:
             RuntimeError: If the table is damaged there.
         """
@@ -279,7 +288,14 @@ class Pack:
         return [] if rows is None else [*self._table.names(rows)]
 
     def in_shard(self, number: int) -> Iterator[str]:
-        """Yield the paths of the rasters that a shard holds, as in the source."""
+        """Yield the paths of the rasters that a shard holds, as in the source.
+
+        Args:
+            number: Number of the shard, from 0.
+
+        Yields:
+            Paths with ``/``.
+        """
         shards = self._table.columns['shard']
         for name, (start, stop, _) in self.manifest.folders.items():
             names = self.names(name)

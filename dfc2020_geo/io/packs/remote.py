@@ -51,7 +51,14 @@ def find_url(root: Path | str) -> str | None:
 
 
 def local_path(root: Path | str) -> Path:
-    """Return the folder that a root of this machine names."""
+    """Return the folder that a root of this machine names.
+
+    Args:
+        root: A path, or a ``file://`` URL.
+
+    Returns:
+        Path of the folder.
+    """
     text = str(root)
     scheme = next((s for s in _HERE if text.startswith(f'{s}:/')), None)
     return Path(text[len(scheme) + 1 :] if scheme else text).expanduser()

@@ -54,6 +54,9 @@ class ReadPlan(NamedTuple):
         Args:
             checked: 0 or 1 for bands.
             first: Position of the raster's first one.
+
+        Returns:
+            True if all were.
         """
         for _, source, number in self.ranges:
             start = first + source
@@ -117,7 +120,11 @@ class ShardFile:
             self.file.close()
 
     def state(self) -> FileState:
-        """Return the state of the file as it is now."""
+        """Return the state of the file as it is now.
+
+        Returns:
+            Size and times of the file.
+        """
         found = os.fstat(self.file.fileno())
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 

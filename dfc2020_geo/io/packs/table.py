@@ -68,7 +68,15 @@ class RasterTable:
         return FileDigest.of(path)
 
     def digest(self, start: int, stop: int) -> str:
-        """Return the checksum of the rows from *start* to *stop*, and of their bands."""
+        """Return the checksum of the rows from *start* to *stop*, and of their bands.
+
+        Args:
+            start: First row
+            stop: The row after the last.
+
+        Returns:
+            Checksum, hexadecimal.
+        """
         firsts, end = self.columns['first'], self.num_bands
         first, last = (
             int(firsts[i]) if i < len(firsts) else end for i in (start, stop)
@@ -93,11 +101,25 @@ class RasterTable:
         return row if found else None
 
     def name(self, row: int) -> str:
-        """Return the name of the raster in a row."""
+        """Return the name of the raster in a row.
+
+        Args:
+            row: Row of the table.
+
+        Returns:
+            Name of the raster, without its folder.
+        """
         return os.fsdecode(self._names[row].item())
 
     def names(self, folder: FolderRows) -> Iterator[str]:
-        """Yield the names of a folder's rasters."""
+        """Yield the names of a folder's rasters.
+
+        Args:
+            folder: Rows of the folder.
+
+        Yields:
+            Names in the order of the rows.
+        """
         yield from map(os.fsdecode, self._names[folder.start : folder.stop].tolist())
 
 

@@ -50,7 +50,14 @@ class FileDigest(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Read a file's size and checksum."""
+        """Read a file's size and checksum.
+
+        Args:
+            path: The file.
+
+        Returns:
+            Its size and checksum.
+        """
         return cls(path.stat().st_size, digest_file(path))
 
     def find_fault(self, path: Path) -> str | None:
@@ -199,7 +206,15 @@ def _entry(value: dict[str, Any], start: int) -> TensorEntry:
 
 
 def digest_file(path: Path | str) -> str:
-    """Return the checksum of a file's bytes, XXH3 with 64 bits, hexadecimal."""
+    """Return the checksum of a file's bytes, XXH3 with 64 bits, hexadecimal.
+
+    Args:
+        path: The file
+        all of it is read.
+
+    Returns:
+        The checksum.
+    """
     digest = xxhash.xxh3_64()
     with open(path, 'rb', buffering=0) as file:
         while chunk := file.read(_CHUNK):

@@ -1,4 +1,4 @@
-"""How the pixels of a TIFF are stored, as long as all readers agree on it.
+"""Layout of the pixels of a baseline TIFF, as far as all readers agree on it.
 
 Files that are stored alike are recognised, so that few headers are taken apart.
 """
@@ -125,7 +125,14 @@ class StripLayout:
         return -(-self.height // self.rows)
 
     def num_bytes(self, number: int) -> int:
-        """Return how many bytes strip *number* has when it is decompressed."""
+        """Return how many bytes strip *number* has when it is decompressed.
+
+        Args:
+            number: Number of the strip, from 0.
+
+        Returns:
+            Number of bytes.
+        """
         samples = 1 if self.separate else self.count
         rows = min(self.rows, self.height - number % self.num_strips * self.rows)
         return rows * self.width * samples * self.dtype.itemsize

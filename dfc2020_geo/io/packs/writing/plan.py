@@ -48,6 +48,9 @@ class SourceFile(NamedTuple):
 
         Args:
             root: The tree.
+
+        Returns:
+            True if it has.
         """
         for file in (self, *self.beside):
             try:
@@ -60,7 +63,14 @@ class SourceFile(NamedTuple):
 
 
 def digest_files(files: Iterable[SourceFile]) -> str:
-    """Return a checksum of names, sizes and times."""
+    """Return a checksum of names, sizes and times.
+
+    Args:
+        files: Files of the source.
+
+    Returns:
+        Checksum, hexadecimal.
+    """
     digest = xxhash.xxh3_64()
     for file in files:
         for path, size, time, _ in (file, *file.beside):
@@ -202,7 +212,11 @@ class PackPlan:
         yield from self.lists
 
     def describe_source(self) -> dict[str, Any]:
-        """Describe the tree, so that another one, or a change, is seen."""
+        """Describe the tree, so that another one, or a change, is seen.
+
+        Returns:
+            Plain values for the record of the run.
+        """
         names = xxhash.xxh3_64()
         for file in self._files():
             names.update(f'{file.path}\0'.encode())
