@@ -116,7 +116,9 @@ def _readers(
     return [
         BandReader(
             file=file,
-            indexes=tuple(images.places[band].index for band in images.bands_of(file)),
+            indexes=tuple(
+                images.band_files[band].index for band in images.bands_of(file)
+            ),
             channels=tuple(channels[band] for band in images.bands_of(file)),
             grid=main.grid,
             lattice=_fit(file, main, images.sensor),

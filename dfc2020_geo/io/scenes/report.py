@@ -62,7 +62,7 @@ def _offset(images: SensorImages) -> Iterator[str]:
 
 
 def _nodata(images: SensorImages) -> Iterator[str]:
-    values = [place.nodata for place in images.read]
+    values = [band_file.nodata for band_file in images.read]
     declared = {f'{value:g}' for value in values if value is not None}
     if declared:
         yield f'{images.title}: declares {", ".join(sorted(declared))} as no data'

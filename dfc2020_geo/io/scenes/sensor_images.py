@@ -50,7 +50,7 @@ class SensorImages:
     Attributes:
         product: What the user named, opened.
         bands: The bands to read, in channel order.
-        places: The file of each band of the sensor that was found, by name.
+        band_files: The file of each band of the sensor that was found, by name.
         given_offset: What the user has added to the stored numbers; None for what the
             product says.
         power: Whether the numbers are linear power, to become decibels.
@@ -58,7 +58,7 @@ class SensorImages:
 
     product: Product
     bands: tuple[Band, ...]
-    places: dict[str, BandFile]
+    band_files: dict[str, BandFile]
     given_offset: float | None = None
     power: bool = False
 
@@ -75,21 +75,25 @@ class SensorImages:
     @property
     def read(self) -> list[BandFile]:
         """Where the bands to read are, in channel order."""
-        return [self.places[band.name] for band in self.bands]
+        return [self.band_files[band.name] for band in self.bands]
 
     @property
     def finest(self) -> RasterHeader:
         """The file that gives the grid: one of a 10 m band, if there is one."""
         if self.sensor == 's1':
             return self.read[0].file
-        fine = [p for name, p in self.places.items() if BANDS[name].gsd == _GRID_GSD]
-        files = [place.file for place in fine or self.places.values()]
+        fine = [
+            p for name, p in self.band_files.items() if BANDS[name].gsd == _GRID_GSD
+        ]
+        files = [band_file.file for band_file in fine or self.band_files.values()]
         return min(files, key=lambda file: file.grid.pixel_area)
 
     @property
     def files(self) -> list[RasterHeader]:
         """The files that are read."""
-        return list({place.file.path: place.file for place in self.read}.values())
+        return list(
+            {band_file.file.path: band_file.file for band_file in self.read}.values()
+        )
 
     def bands_of(self, file: RasterHeader) -> list[str]:
         """Return the names of the bands that are read from a file.
@@ -100,7 +104,7 @@ class SensorImages:
         Returns:
             Names of bands.
         """
-        return [b.name for b in self.bands if self.places[b.name].file is file]
+        return [b.name for b in self.bands if self.band_files[b.name].file is file]
 
     def offsets(self) -> tuple[float, ...]:
         """Return what is added to the numbers of each band that is read.
@@ -136,7 +140,7 @@ class SensorImages:
         metadata = self.product.metadata
         return Coding(
             start=start,
-            nodata=tuple(place.nodata for place in self.read),
+            nodata=tuple(band_file.nodata for band_file in self.read),
             offsets=self.offsets(),
             factor=metadata.factor if metadata else 1.0,
             power=self.power,
@@ -160,7 +164,7 @@ def find_bands(
         power: Whether they are linear power.
 
     Returns:
-        The images; every band that is read has a place.
+        The images; every band to read has its file.
 
     Raises:
         FileNotFoundError: If there are no such files.
@@ -204,16 +208,16 @@ def assign(
     """
     if isinstance(names, str):
         names = names.replace(',', ' ').split()
-    places: dict[str, list[BandFile]] = defaultdict(list)
+    found_bands: dict[str, list[BandFile]] = defaultdict(list)
     found = _given(files, sensor, names) if names else _recognised(files, sensor)
-    for name, place in found:
-        places[name].append(place)
-    return {name: _finest(name, candidates) for name, candidates in places.items()}
+    for name, band_file in found:
+        found_bands[name].append(band_file)
+    return {name: _finest(name, candidates) for name, candidates in found_bands.items()}
 
 
 def _require(
     bands: Iterable[str],
-    places: dict[str, BandFile],
+    found_bands: dict[str, BandFile],
     files: Sequence[RasterHeader],
     sensor: Sensor,
 ) -> None:
@@ -221,18 +225,18 @@ def _require(
 
     Args:
         bands: Names of the bands to read.
-        places: Where bands are, by name.
+        found_bands: Where bands are, by name.
         files: The files that they were looked for in.
         sensor: The sensor whose images these are.
 
     Raises:
         RuntimeError: If one was not; the message names it and says what was found.
     """
-    missing = [band for band in bands if band not in places]
+    missing = [band for band in bands if band not in found_bands]
     if not missing:
         return
-    known = [name for name in BAND_SETS[sensor] if name in places]
-    told = {places[name].file.path for name in known}
+    known = [name for name in BAND_SETS[sensor] if name in found_bands]
+    told = {found_bands[name].file.path for name in known}
     untold = [file.describe() for file in files if file.path not in told]
     found = '; '.join([*([', '.join(known)] if known else []), *untold[:3]])
     raise RuntimeError(
@@ -320,8 +324,10 @@ def name_header(file: RasterHeader, sensor: Sensor) -> tuple[str, Sequence[str |
     return '', names
 
 
-def _finest(name: str, places: Sequence[BandFile]) -> BandFile:
-    first, *others = sorted(places, key=lambda place: place.file.grid.pixel_area)
+def _finest(name: str, found_bands: Sequence[BandFile]) -> BandFile:
+    first, *others = sorted(
+        found_bands, key=lambda band_file: band_file.file.grid.pixel_area
+    )
     limit = first.file.grid.pixel_area * _SAME_SIZE
     if others and others[0].file.grid.pixel_area <= limit:
         raise RuntimeError(
