@@ -44,7 +44,7 @@ class BaselineUNet(nn.Module):
         self.up2 = _Up(channels[1], _DECODER_WIDTHS[1])
         self.up3 = _Up(channels[2], _DECODER_WIDTHS[2])
         self.up4 = _Up(channels[3], _DECODER_WIDTHS[3])
-        self.outc = _Head(_DECODER_WIDTHS[3], num_classes)
+        self.outc = _Classifier(_DECODER_WIDTHS[3], num_classes)
 
     @property
     def blocks(self) -> tuple[nn.Module, ...]:
@@ -127,7 +127,7 @@ class _Up(nn.Module):
         return self.conv(torch.cat([skip, x], dim=1))
 
 
-class _Head(nn.Module):
+class _Classifier(nn.Module):
     """Turn features into logits."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
