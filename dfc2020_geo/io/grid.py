@@ -50,6 +50,12 @@ class RasterGrid:
         return bool(self.crs) and not place.is_identity and not place.is_degenerate
 
     @property
+    def known_crs(self) -> CRS:
+        """The CRS of a grid that has one, which was checked before."""
+        assert self.crs is not None, 'a grid whose place on Earth is used has a CRS'
+        return self.crs
+
+    @property
     def pixel_area(self) -> float:
         """Area of a pixel in units of the CRS."""
         return abs(self.transform.determinant)
@@ -282,7 +288,7 @@ def steps(raster: RasterGrid, grid: RasterGrid) -> tuple[float, float]:
     rows = grid.height / 2 + np.array([0, 0, 1])
     x, y = _apply(grid.transform, columns, rows)
     x, y = map(np.asarray, transform_points(grid.crs, raster.crs, x, y)[:2])
-    if raster.crs.is_geographic and np.ptp(x) > _HALF_TURN:  # across 180 degrees
+    if raster.known_crs.is_geographic and np.ptp(x) > _HALF_TURN:  # across 180 degrees
         x = x % (2 * _HALF_TURN)
     columns, rows = _apply(~raster.transform, x, y)
     across = np.hypot(*(columns[1:] - columns[0]))

@@ -125,7 +125,7 @@ def _frame(
 ) -> GeoDataFrame:
     batch = list(batch)
     geometries = GeoSeries([shape(outline) for _, outline in batch])
-    geometries = geometries.set_crs(grid.crs.to_wkt())
+    geometries = geometries.set_crs(grid.known_crs.to_wkt())
     codes = [code for code, _ in batch]
     frame = GeoDataFrame(_columns(codes, scheme), geometry=geometries)
     frame['area_ha'] = true_areas(geometries, grid) / _HECTARE
@@ -204,23 +204,23 @@ def _pixel_areas(grid: RasterGrid) -> np.ndarray:
         Polygon(grid.coordinates([0, 0, width, width], [row, row + 1, row + 1, row]))
         for row in range(grid.height if _flat_factor(grid) is None else 1)
     ]
-    areas = true_areas(GeoSeries(outlines, crs=grid.crs.to_wkt()), grid) / width
+    areas = true_areas(GeoSeries(outlines, crs=grid.known_crs.to_wkt()), grid) / width
     return np.broadcast_to(areas, grid.height)
 
 
 @cache
 def _flat_factor(grid: RasterGrid) -> float | None:
     """Return what areas in the CRS are to be multiplied by; None if they are false."""
-    if not grid.crs.is_projected:
+    if not grid.known_crs.is_projected:
         return None
-    factor = grid.crs.linear_units_factor[1] ** 2
+    factor = grid.known_crs.linear_units_factor[1] ** 2
     flat = shape(grid.outline()).area * factor
     true, _ = _geod(grid).geometry_area_perimeter(shape(footprint(grid)))
     return factor if abs(flat / abs(true) - 1) <= _TOLERANCE else None
 
 
 def _geod(grid: RasterGrid) -> Geod:
-    geod = CRS(grid.crs.to_wkt()).get_geod()
+    geod = CRS(grid.known_crs.to_wkt()).get_geod()
     assert geod is not None, 'a CRS on the Earth has an ellipsoid'
     return geod
 

@@ -63,7 +63,7 @@ class MapRows:
         self.grid, self.scheme = grid, scheme
         names = dict.fromkeys([CLASSES, *layers])
         self.layers = tuple(find_layer(name, scheme) for name in names)
-        self.settings = {**settings, 'scheme': scheme.name}
+        self.settings: dict[str, Any] = {**settings, 'scheme': scheme.name}
         bands = {layer.name: list(layer.bands) for layer in self.layers}
         everything = self.settings | grid.to_dict() | {'layers': bands}
         self.record = RunRecord(f'{self.output}{UNFINISHED}', everything)

@@ -104,10 +104,10 @@ def make_item(
 
 
 def _add_projection(item: pystac.Item, grid: RasterGrid) -> None:
-    code = grid.crs.to_epsg()
+    code = grid.known_crs.to_epsg()
     ProjectionExtension.ext(item, add_if_missing=True).apply(
         code=None if code is None else f'EPSG:{code}',
-        wkt2=grid.crs.to_wkt(version='WKT2_2019') if code is None else None,
+        wkt2=grid.known_crs.to_wkt(version='WKT2_2019') if code is None else None,
         shape=[grid.height, grid.width],
         transform=list(grid.transform)[:6],
     )
