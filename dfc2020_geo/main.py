@@ -9,6 +9,9 @@ from . import __version__
 
 
 def _run_stage(args: list[str]) -> None:
+    from .cli.settings import require_checkpoints
+
+    require_checkpoints(args)
     from .cli.stages import LandCoverCLI
 
     LandCoverCLI(args)
@@ -24,6 +27,9 @@ def _run_demo(args: list[str]) -> None:
 
 
 def _run_map(args: list[str]) -> None:
+    from .cli.settings import require_checkpoints
+
+    require_checkpoints(args)
     from .cli.map import main
 
     main(args)
@@ -36,6 +42,9 @@ def _run_import(args: list[str]) -> None:
 
 
 def _run_export(args: list[str]) -> None:
+    from .cli.settings import require_checkpoints
+
+    require_checkpoints(args)
     from .baseline.commands import run_export
 
     run_export(args)
@@ -60,12 +69,15 @@ VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
     'export-baseline': ('write a checkpoint for the 2020 baseline', _run_export),
 }
 
+#: Exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
+_INTERRUPTED = 130
+
 _EXAMPLES = """\
 Each verb has its own --help. Examples:
   dfc2020-geo demo
   dfc2020-geo fit --config unet_s1s2
-  dfc2020-geo test --ckpt_path model.ckpt --data.dfc2020_root data/dfc2020
-  dfc2020-geo predict --ckpt_path model.ckpt --data.unlabeled_root data/unlabeled
+  dfc2020-geo test --ckpt model.ckpt --data.dfc2020_root data/dfc2020
+  dfc2020-geo predict --ckpt model.ckpt --data.unlabeled_root data/unlabeled
   dfc2020-geo map --ckpt model.ckpt --s2 scene_s2.tif --s1 scene_s1.tif --out map.tif
 """
 
@@ -73,8 +85,9 @@ Each verb has its own --help. Examples:
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    What a user can mend ends in one line on the standard error and exit code 1 (2 for
-    an unknown verb); a defect of the program keeps its traceback.
+    What a user can mend ends in one line on the standard error and exit status 1, or 2
+    for a command line that is not understood, or 130 for an interrupt; a defect of the
+    program keeps its traceback.
 
     Args:
         args: Command line without the program; by default the program's own.
@@ -100,20 +113,33 @@ def _help() -> str:
 def run_plainly(
     run: Callable[[list[str]], object], args: list[str], program: str = 'dfc2020-geo'
 ) -> None:
-    """Run a program; what a user can mend ends in one line and exit code 1.
+    """Run a program; what a user can mend ends in one line and an exit status.
 
     Args:
         run: Takes the command line.
         args: The command line.
         program: What the line begins with.
+
+    Raises:
+        SystemExit: With status 1 after a failure, 2 for a command line that is not
+            understood, 130 after an interrupt.
     """
     try:
         run(args)
+    except KeyboardInterrupt:
+        _stop('interrupted', _INTERRUPTED, program)
+    except SystemExit as stop:
+        # Lightning ends a training that was interrupted with status 1.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            _stop('interrupted', _INTERRUPTED, program)
+        raise
     except Exception as error:
+        from .cli.usage import UsageError
+
         message = _message_for_user(error)
         if message is None:
             raise
-        _stop(message, 1, program)
+        _stop(message, 2 if isinstance(error, UsageError) else 1, program)
 
 
 def _message_for_user(error: BaseException | None) -> str | None:
@@ -144,6 +170,6 @@ def _is_for_user(file: str, line: str) -> bool:
     return file.startswith(package) and line.startswith('raise ')
 
 
-def _stop(message: str, code: int, program: str = 'dfc2020-geo') -> None:
+def _stop(message: str, status: int, program: str = 'dfc2020-geo') -> None:
     print(f'{program}: error: {message}', file=sys.stderr)
-    raise SystemExit(code)
+    raise SystemExit(status)

@@ -141,7 +141,7 @@ is_scored() {
 score() {
     local name=$1 set=$2 place=$3
     shift 3
-    "$geo" test --ckpt_path "$out/$name/model.ckpt" --data.test "$set" \
+    "$geo" test --ckpt "$out/$name/model.ckpt" --data.test "$set" \
         "--data.${set%%_*}_root" "$(root_of "$set")" --scores.output_dir "$place" \
         --scores.overwrite true --trainer.logger false ${more[@]+"${more[@]}"} "$@"
 }

@@ -1,13 +1,14 @@
 """The verbs ``import-baseline`` and ``export-baseline``."""
 
-import argparse
 import shlex
+from argparse import Action, ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..bands import band_names
 from ..classes import get_scheme
+from ..cli.usage import UsageError, VerbParser
 from .checkpoints import Conversion, export_checkpoint, import_checkpoint
 
 
@@ -32,8 +33,8 @@ def run_import(args: list[str]) -> None:
     checkpoint, config = (shlex.quote(str(path)) for path in done.files)
     print(_describe(done))
     print('To score it, to map with it, to train it on:')
-    print(f'  dfc2020-geo test --ckpt_path {checkpoint} --data.dfc2020_root DIR')
-    print(f'  dfc2020-geo predict --ckpt_path {checkpoint} --data.unlabeled_root DIR')
+    print(f'  dfc2020-geo test --ckpt {checkpoint} --data.dfc2020_root DIR')
+    print(f'  dfc2020-geo predict --ckpt {checkpoint} --data.unlabeled_root DIR')
     print(f'  dfc2020-geo fit --config {config}')
 
 
@@ -49,7 +50,7 @@ def run_export(args: list[str]) -> None:
         'baseline, from a checkpoint of this package with a network of the baseline.',
     )
     add = partial(parser.add_argument, type=Path, required=True)
-    add('--ckpt_path', help='checkpoint of this package')
+    add('--ckpt', dest='ckpt_path', help='checkpoint of this package')
     add('--out', dest='out_dir', help='directory to write to')
     chosen = parser.parse_args(args[1:])
     print(f'Reading {chosen.ckpt_path}', flush=True)
@@ -60,29 +61,27 @@ def run_export(args: list[str]) -> None:
     print(f'  python predict.py --config_file {config} --checkpoint_file {checkpoint}')
 
 
-class _Once(argparse.Action):
+class _Once(Action):
     """Refuse a second value under another spelling of the same flag."""
 
     def __call__(
         self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
+        parser: ArgumentParser,
+        namespace: Namespace,
         values: Any,
         option_string: str | None = None,
     ) -> None:
         before = getattr(namespace, self.dest)
         if before not in (None, values):
-            raise ValueError(
+            raise UsageError(
                 f'Expected {" or ".join(self.option_strings)}, which mean the same, '
                 f'got {before} and {values}.'
             )
         setattr(namespace, self.dest, values)
 
 
-def _parser(verb: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        f'dfc2020-geo {verb}', description=description, allow_abbrev=False
-    )
+def _parser(verb: str, description: str) -> VerbParser:
+    parser = VerbParser(verb, description=description)
     parser.add_argument(
         '--overwrite', action='store_true', help='replace files that are there'
     )

@@ -1,4 +1,4 @@
-"""Settings that contradict each other or the checkpoint, refused where they stand."""
+"""Settings that contradict each other or the checkpoint, refused with their origin."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -7,50 +7,51 @@ from typing import Any
 
 from ..bands import band_names
 from ..models.contract import SHARED_FACTS
-from .settings import Statement, find_statement
+from .settings import Setting, find_setting
+from .usage import UsageError
 
 
-def check_shared_facts(statements: Sequence[Statement]) -> None:
+def check_shared_facts(settings: Sequence[Setting]) -> None:
     """Refuse facts that stand under model and data with different values.
 
     Args:
-        statements: Everything that is said.
+        settings: All settings, in the order of their precedence.
 
     Raises:
-        ValueError: If the model is told a fact that the data are not.
+        UsageError: If the model is told a fact that the data are not.
     """
     for name in SHARED_FACTS:
-        model = find_statement(statements, f'model.{name}')
-        data = find_statement(statements, f'data.{name}')
+        model = find_setting(settings, f'model.{name}')
+        data = find_setting(settings, f'data.{name}')
         if model is None or (data and _same(name, model.value, data.value)):
             continue
-        beside = f' and data.{name}={data.value} in {data.where}' if data else ''
-        raise ValueError(
+        beside = f' and data.{name}={data.value} in {data.origin}' if data else ''
+        raise UsageError(
             f'Expected {name} under data alone, got model.{name}={model.value} in '
-            f'{model.where}{beside}; leave model.{name} out.'
+            f'{model.origin}{beside}; leave model.{name} out.'
         )
 
 
-def check_lr(statements: Sequence[Statement]) -> None:
+def check_lr(settings: Sequence[Setting]) -> None:
     """Refuse a learning rate that the groups of parameters would override.
 
     Args:
-        statements: Everything that is said.
+        settings: All settings, in the order of their precedence.
 
     Raises:
-        ValueError: If the optimiser is told another rate than its own default.
+        UsageError: If the optimiser is told another rate than its own default.
     """
-    said = find_statement(statements, 'model.optimizer.lr')
+    said = find_setting(settings, 'model.optimizer.lr')
     # The parser writes an optimiser's own default into the settings of a run.
-    if said and said.value != _default_lr(statements, said):
-        raise ValueError(
+    if said and said.value != _default_lr(settings, said):
+        raise UsageError(
             f'Expected the learning rate under model.lr, got '
-            f'model.optimizer.init_args.lr={said.value} in {said.where}.'
+            f'model.optimizer.init_args.lr={said.value} in {said.origin}.'
         )
 
 
 def check_facts(
-    config: Any, contract: Mapping[str, Any], path: str, statements: Sequence[Statement]
+    config: Any, contract: Mapping[str, Any], path: str, settings: Sequence[Setting]
 ) -> None:
     """Refuse settings that would change what a checkpoint is.
 
@@ -58,20 +59,20 @@ def check_facts(
         config: Settings of a stage, as the parser has them.
         contract: The facts that the checkpoint fixes.
         path: The checkpoint.
-        statements: Everything that is said, to tell where.
+        settings: All settings, for their origins.
 
     Raises:
-        ValueError: If a setting is another than the checkpoint's.
+        UsageError: If a setting is another than the checkpoint's.
     """
     for name, expected in contract.items():
         group = 'data' if name in SHARED_FACTS else 'model'
-        settings = config[group].init_args
-        if name in settings and not _same(name, settings[name], expected):
-            said = find_statement(statements, f'{group}.{name}')
-            where = said.where if said else 'the defaults'
-            raise ValueError(
+        values = config[group].init_args
+        if name in values and not _same(name, values[name], expected):
+            said = find_setting(settings, f'{group}.{name}')
+            where = said.origin if said else 'the defaults'
+            raise UsageError(
                 f'Expected {group}.{name}={expected} as in the checkpoint {path}, got '
-                f'{settings[name]} in {where}; leave it out, or take another '
+                f'{values[name]} in {where}; leave it out, or take another '
                 'checkpoint.'
             )
 
@@ -80,17 +81,16 @@ def _same(name: str, one: Any, other: Any) -> bool:
     return band_names(one) == band_names(other) if name == 'bands' else one == other
 
 
-def _default_lr(statements: Sequence[Statement], said: Statement) -> Any:
+def _default_lr(settings: Sequence[Setting], said: Setting) -> Any:
     """Return the learning rate that an optimiser has unless told otherwise.
 
     Args:
-        statements: Everything that is said.
-        said: What is said of the rate; it belongs to the optimiser that is named in
-            the same place, if one is.
+        settings: All settings, in the order of their precedence.
+        said: The rate; it belongs to the optimiser of the same origin, if there is one.
     """
     names = ('model.optimizer', 'model.optimizer.class_path')
-    named = [s for s in statements if s.name in names and isinstance(s.value, str)]
-    named.sort(key=lambda s: s.where == said.where)
+    named = [s for s in settings if s.name in names and isinstance(s.value, str)]
+    named.sort(key=lambda s: s.origin == said.origin)
     if not named:
         return None
     path = named[-1].value

@@ -1,6 +1,5 @@
 """The demo: land cover maps that a network learned from coarse labels, in minutes."""
 
-import argparse
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from ..callbacks import ScoreWriter
 from ..metrics.scores import scores_from_confusion
 from ..synthetic import write_demo
 from .stages import LandCoverCLI
+from .usage import VerbParser
 
 
 def main(args: list[str]) -> None:
@@ -18,14 +18,22 @@ def main(args: list[str]) -> None:
 
     Args:
         args: Command line from the verb on.
+
+    Raises:
+        FileExistsError: If there are results of an earlier demo.
     """
-    parser = argparse.ArgumentParser('dfc2020-geo demo', description=__doc__)
-    parser.add_argument(
-        '--output_dir', type=Path, default=Path('demo'), help='where all of it goes'
-    )
+    parser = VerbParser('demo', description=__doc__)
+    add = parser.add_argument
+    add('--out', type=Path, default=Path('demo'), help='folder for all of it (demo)')
+    add('--overwrite', action='store_true', help='replace the results of another demo')
     parser.epilog = 'Other flags go to the training, as to dfc2020-geo fit.'
     known, more = parser.parse_known_args(args[1:])
-    root: Path = known.output_dir
+    root: Path = known.out
+    if (root / 'scores').exists() and not known.overwrite:
+        raise FileExistsError(
+            f'Expected no results of an earlier demo in {root}; choose another --out or '
+            'add --overwrite.'
+        )
     print(f'Writing made-up SEN12MS, DFC2020 and unlabelled patches to {root / "data"}')
     roots = write_demo(root / 'data')
     where = [

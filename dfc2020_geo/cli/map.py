@@ -1,11 +1,12 @@
 """The verb ``map``: maps of whole scenes."""
 
-import argparse
 import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from typing import Any
 
 from .stages import LandCoverCLI
+from .usage import VerbParser
 
 #: Options of the datamodule that errors and warnings of scenes name.
 _READING = ('s2_offset', 's1_power', 'resampling')
@@ -54,13 +55,12 @@ def main(args: Sequence[str]) -> None:
     LandCoverCLI(['predict', '--config', 'scene', '--ckpt_path', first, *said, *rest])
 
 
-def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='dfc2020-geo map',
+def _build_parser() -> ArgumentParser:
+    parser = VerbParser(
+        'map',
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     several: dict[str, Any] = {'nargs': '+', 'action': 'extend', 'default': []}

@@ -1,20 +1,28 @@
 """The verb ``pack``."""
 
-import argparse
 import os
 import re
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from ..io.packs import find_damage, open_pack
 from ..io.packs.codecs import FORMATS
 from ..io.packs.writing.pack import Packed, pack_tree
-from .progress import Progress
+from .usage import UsageError, VerbParser
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}
 _SIZE = re.compile(r'(?P<number>\d+(\.\d+)?) *(?P<unit>[KMG]?)B?', re.IGNORECASE)
 
 #: How many damaged bands are told of one by one.
 _MAX_TOLD = 20
+
+_MEGABYTE = 1e6
+
+#: Seconds between two lines of progress where the output is no terminal.
+_INTERVAL = 30
 
 
 def run_pack(args: list[str]) -> None:
@@ -25,35 +33,38 @@ def run_pack(args: list[str]) -> None:
 
     Raises:
         RuntimeError: If the pack is damaged.
-        ValueError: If the command line is not understood.
+        UsageError: If the command line is not understood.
     """
     chosen = _parser(args[0]).parse_args(args[1:])
     if chosen.verify is not None:
         if chosen.root or chosen.out:
-            raise ValueError(
+            raise UsageError(
                 'Expected --verify PACK alone, got --root or --out as well.'
             )
         _verify(chosen.verify)
     elif chosen.root is None or chosen.out is None:
-        raise ValueError('Expected --root and --out, or --verify PACK, got neither.')
+        raise UsageError('Expected --root and --out, or --verify PACK, got neither.')
     else:
         size = _parse_size(chosen.shard_size)
+        if chosen.workers < 1:
+            raise UsageError(f'Expected --workers from 1, got {chosen.workers}.')
         root, out = chosen.root.expanduser(), chosen.out.expanduser()
-        report = Progress('Packed')
-        packed = pack_tree(root, out, chosen.format, size, chosen.workers, report)
+        report = ByteProgress('Packed')
+        packed = pack_tree(
+            root, out, chosen.format, size, chosen.workers, report, chosen.overwrite
+        )
         _tell(packed, chosen.format, out)
 
 
-def _parser(verb: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        f'dfc2020-geo {verb}',
+def _parser(verb: str) -> VerbParser:
+    parser = VerbParser(
+        verb,
         description=(
             'Put the GeoTIFFs of a data set, in any layout, into a few large files that '
             'are read many times faster: all bands and labels, to the bit. Give the '
             'pack as root of the data set. A run that was stopped goes on when it is '
             'started again.'
         ),
-        allow_abbrev=False,
     )
     parser.add_argument('--root', type=Path, help='folder of the data set')
     parser.add_argument('--out', type=Path, help='folder of the pack')
@@ -75,6 +86,11 @@ def _parser(verb: str) -> argparse.ArgumentParser:
         help='processes that read and write (default: one for each core, up to 4)',
     )
     parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace a pack of another source or with other settings',
+    )
+    parser.add_argument(
         '--verify',
         metavar='PACK',
         help='read a pack, folder or URL, and say what is not as it was packed',
@@ -86,7 +102,7 @@ def _parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     size = match and float(match['number']) * _UNITS[match['unit'].upper()]
     if not size or size < 1:
-        raise ValueError(f"Expected shard_size as in 256MB or 2GB, got '{text}'.")
+        raise UsageError(f"Expected shard_size as in 256MB or 2GB, got '{text}'.")
     return int(size)
 
 
@@ -94,7 +110,7 @@ def _verify(root: str) -> None:
     pack = open_pack(root)
     if pack is None:
         raise ValueError(f'Expected a pack that dfc2020-geo pack has made, got {root}.')
-    found = [*find_damage(pack, Progress('Read'))]
+    found = [*find_damage(pack, ByteProgress('Read'))]
     if found:
         told = '\n'.join(f'  {line}' for line in found[:_MAX_TOLD])
         more = len(found) - _MAX_TOLD
@@ -130,3 +146,57 @@ def _tell(packed: Packed, name: str, out: Path) -> None:
         f'{packed.source_bytes / 1e6:,.1f} MB before, {packed.pack_bytes / 1e6:,.1f} MB '
         f'after ({share:.0%}), {name}, in {out}.'
     )
+
+
+class ByteProgress:
+    """Says how much was done, how fast, and how long the rest will take."""
+
+    def __init__(
+        self,
+        what: str,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Initialize a new ByteProgress instance.
+
+        Args:
+            what: What is done, for example ``'Packed'``.
+            stream: Where to say it; by default the standard error.
+            clock: Tells the time in seconds.
+        """
+        self._what = what
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._begin: tuple[float, int] | None = None
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how far it is.
+
+        Args:
+            done: Bytes that are done.
+            total: Bytes in all.
+        """
+        now = self._clock()
+        if self._begin is None:
+            # What was done before says nothing of how fast this is.
+            self._begin, self._last = (now, done), now
+        is_last = done >= total
+        if self._stream.isatty():
+            end = '\n' if is_last else ''
+            print(f'\r{self._line(now, done, total)}', end=end, file=self._stream)
+            self._stream.flush()
+        elif now - self._last >= _INTERVAL:
+            self._last = now
+            print(self._line(now, done, total), file=self._stream, flush=True)
+
+    def _line(self, now: float, done: int, total: int) -> str:
+        start, before = self._begin or (now, done)
+        text = f'{self._what} {done / _MEGABYTE:,.0f} of {total / _MEGABYTE:,.0f} MB'
+        if now <= start or done <= before:
+            return text
+        rate = (done - before) / (now - start)
+        minutes, seconds = divmod(round((total - done) / rate), 60)
+        hours, minutes = divmod(minutes, 60)
+        left = f'{hours}:{minutes:02}:{seconds:02}'
+        return f'{text}, {rate / _MEGABYTE:,.0f} MB/s, {left} left '

@@ -1,5 +1,9 @@
-"""Where a setting stands: which flag or config file of a command line says what."""
+"""Origin and precedence of settings: which flag or config file sets what.
 
+Flags count before configs, configs before a checkpoint, a checkpoint before defaults.
+"""
+
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -8,7 +12,15 @@ from typing import Any
 
 import yaml
 
+from .usage import UsageError
+
 _CONFIG_FLAGS = ('--config', '-c')
+
+#: The flag of the checkpoint: ours, and Lightning's.
+_CKPT_FLAGS = ('--ckpt', '--ckpt_path')
+
+#: Values of ckpt_path by which Lightning looks for a checkpoint to resume.
+LIGHTNINGS_CHOICES = (None, 'last', 'best', 'hpc', 'registry')
 
 #: Groups whose settings may stand in a file of their own.
 _GROUPS = ('data', 'model', 'trainer', 'class_maps', 'previews', 'scene_maps', 'scores')
@@ -16,20 +28,38 @@ _GROUPS = ('data', 'model', 'trainer', 'class_maps', 'previews', 'scene_maps', '
 #: Levels between a class and its arguments that flags may leave out.
 _LEVELS = ('init_args', 'dict_kwargs')
 
+#: The form of the configs that a run saves, which their first lines name.
+CONFIG_FORMAT = 1
+CONFIG_HEADER = 'dfc2020-geo config, format'
+
+#: Most values that a YAML file may hold once its aliases are written out.
+_MAX_VALUES = 100_000
+
+#: Public paths of classes in files written before configs had a format, and today's.
+RENAMED_CLASSES = {
+    'dfc2020_geo.callbacks.SceneMapWriter': 'dfc2020_geo.inference.SceneMapWriter',
+    'dfc2020_geo.callbacks.SceneProgress': 'dfc2020_geo.inference.SceneProgress',
+    'dfc2020_geo.scene_data.SceneDataModule': 'dfc2020_geo.inference.SceneDataModule',
+    'dfc2020_geo.scene_training.SceneTrainingDataModule': (
+        'dfc2020_geo.datamodules.SceneTrainingDataModule'
+    ),
+}
+_RENAMED = re.compile(rf'(?<![\w.])({"|".join(map(re.escape, RENAMED_CLASSES))})(?!\w)')
+
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class Setting:
     """A setting that somebody wrote down.
 
     Attributes:
         name: Dotted name without ``init_args``, for example ``'data.bands'``.
         value: What it is set to, a plain value.
-        where: The flag or the config file that says so.
+        origin: The flag or the config file that sets it.
     """
 
     name: str
     value: Any
-    where: str
+    origin: str
 
 
 def configs_dir() -> Path:
@@ -79,10 +109,12 @@ def resolve_configs(args: Sequence[str]) -> list[str]:
         args: Command line without the program, its verb first.
 
     Returns:
-        The verb, each config as ``--config=PATH``, then the rest in its order.
+        The verb, each config as ``--config=PATH``, then the rest in its order, with
+        ``--ckpt_path`` for ``--ckpt`` and today's names of classes.
 
     Raises:
         FileNotFoundError: If a config is not found.
+        UsageError: If a config has no value, or both flags of the checkpoint are there.
     """
     configs, rest, expects_config = [], [], False
     for arg in args[1:]:
@@ -92,45 +124,117 @@ def resolve_configs(args: Sequence[str]) -> list[str]:
         elif equals and flag in _CONFIG_FLAGS:
             configs.append(f'--config={find_config(value)}')
         elif arg not in _CONFIG_FLAGS:
-            rest.append(arg)
+            rest.append(_rename(arg))
         expects_config = arg in _CONFIG_FLAGS
+    if expects_config:
+        raise UsageError('Expected a file or a name after --config, got nothing.')
+    ours, lightnings = _CKPT_FLAGS
+    used = {flag for arg in rest if (flag := arg.partition('=')[0]) in _CKPT_FLAGS}
+    if len(used) > 1:
+        raise UsageError(f'Expected {ours} or {lightnings}, the same flag, got both.')
+    rest = [re.sub(rf'^{ours}(?==|$)', lightnings, arg) for arg in rest]
     return [*args[:1], *configs, *rest]
 
 
-def read_statements(args: Sequence[str]) -> list[Statement]:
-    """List what a command line says, in order: what comes later counts.
+def take_flag(args: Sequence[str], flag: str) -> tuple[list[str], list[str]]:
+    """Take a flag that may be repeated out of a command line.
+
+    Args:
+        args: Command line.
+        flag: The flag, with its hyphens.
+
+    Returns:
+        The rest of the command line, and the values.
+
+    Raises:
+        UsageError: If a value is missing.
+    """
+    rest, values = [], []
+    remaining = iter(args)
+    for arg in remaining:
+        name, equals, value = arg.partition('=')
+        if name != flag:
+            rest.append(arg)
+            continue
+        value = value if equals else next(remaining, '')
+        if not value or value.startswith('--'):
+            raise UsageError(f'Expected a value after {flag}, got none.')
+        values.append(value)
+    return rest, values
+
+
+def write_renamed(args: Sequence[str]) -> list[str]:
+    """Replace configs that have earlier names of classes by their text with today's.
+
+    Args:
+        args: Command line, after :func:`resolve_configs`.
+
+    Returns:
+        The same command line; each other config stays a path.
+    """
+    return [
+        f'--config={_read_text(path)}'
+        if (path := arg.removeprefix('--config=')) != arg and _has_old_names(path)
+        else arg
+        for arg in args
+    ]
+
+
+def read_settings(args: Sequence[str]) -> list[Setting]:
+    """List what a command line sets, in order: what comes later counts.
 
     Args:
         args: Command line without the program, after :func:`resolve_configs`.
 
     Returns:
-        A statement for each flag, and for each value in each config file.
+        A setting for each flag, and for each value in each config file.
 
     Raises:
         TypeError: If a config file holds no settings under names.
-        ValueError: If it is no YAML.
+        ValueError: If it is no YAML, too large, or written by a later version.
     """
-    statements: list[Statement] = []
+    settings: list[Setting] = []
     for flag, value in _pairs(args):
         if flag in _CONFIG_FLAGS:
-            statements.extend(_read_file(value))
+            settings.extend(_read_file(value))
         else:
             content = {flag.removeprefix('--').rstrip('+'): _plain(value)}
-            statements.extend(_flatten(content, f'flag {flag}'))
-    return statements
+            settings.extend(_flatten(content, f'flag {flag}'))
+    return settings
 
 
-def find_statement(statements: Sequence[Statement], name: str) -> Statement | None:
-    """Find what counts of all that is said of one setting.
+def find_setting(settings: Sequence[Setting], name: str) -> Setting | None:
+    """Find what counts of all that sets one name.
 
     Args:
-        statements: From :func:`read_statements`.
+        settings: From :func:`read_settings`.
         name: Dotted name without ``init_args``.
 
     Returns:
-        The last statement, or None if there is none.
+        The last setting of the name, or None if there is none.
     """
-    return next((s for s in reversed(statements) if s.name == name), None)
+    return next((s for s in reversed(settings) if s.name == name), None)
+
+
+def require_checkpoints(args: Sequence[str]) -> None:
+    """Refuse a command line whose checkpoints are not there, before all else.
+
+    Args:
+        args: Command line without the program, its verb first.
+
+    Raises:
+        FileNotFoundError: If a checkpoint that a flag names does not exist.
+    """
+    flag = ''
+    for arg in args[1:]:
+        if arg.startswith('-'):
+            flag, _, value = arg.partition('=')
+        else:
+            value = arg
+        if flag not in _CKPT_FLAGS or not value or '://' in value:
+            continue
+        if value not in (*LIGHTNINGS_CHOICES, 'null') and not Path(value).exists():
+            raise FileNotFoundError(f'Expected a checkpoint, got no file at {value}.')
 
 
 def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -151,17 +255,51 @@ def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _plain(text: str) -> Any:
     """Read a flag's value as YAML, or as the text that it is: paths may hold anything."""
     try:
-        value = yaml.safe_load(text)
+        value = _load(text)
     except yaml.YAMLError:
         return text
     return text if isinstance(value, Mapping) and not text.startswith('{') else value
 
 
-def _read_file(path: str, prefix: str = '') -> Iterator[Statement]:
-    """Yield what a config file says, or a file with the settings of one group."""
+def _load(text: str) -> Any:
+    """Read YAML whose aliases do not make it larger than any config is."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    if root is not None and _count(root, {}) > _MAX_VALUES:
+        raise UsageError(f'Expected YAML of at most {_MAX_VALUES} values, got more.')
+    return yaml.safe_load(text)
+
+
+def _count(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the values of a node with its aliases written out; endless is too many."""
+    if id(node) not in known:
+        known[id(node)] = _MAX_VALUES + 1  # what holds itself has no end
+        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+        pairs = isinstance(node, yaml.MappingNode)
+        parts = [part for pair in parts for part in pair] if pairs else parts
+        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _read_text(path: str) -> str:
+    """Read a config file, with today's names of classes."""
+    return _rename(Path(path).read_text(encoding='utf-8'))
+
+
+def _rename(text: str) -> str:
+    return _RENAMED.sub(lambda found: RENAMED_CLASSES[found[0]], text)
+
+
+def _has_old_names(path: str) -> bool:
+    return bool(_RENAMED.search(Path(path).read_text(encoding='utf-8')))
+
+
+def _read_file(path: str, prefix: str = '') -> Iterator[Setting]:
+    """Yield what a config file sets, or a file with the settings of one group."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = _read_text(path)
+        _check_format(text, path)
+        content = _load(text)
+    except (yaml.YAMLError, RecursionError, UnicodeError, UsageError) as error:
         reason = ' '.join(str(error).split())
         raise ValueError(f'Expected a YAML file, got {path} ({reason}).') from error
     if not isinstance(content, Mapping):
@@ -172,17 +310,26 @@ def _read_file(path: str, prefix: str = '') -> Iterator[Statement]:
     yield from _flatten(content, f'config {path}', prefix)
 
 
-def _flatten(content: Any, where: str, prefix: str = '') -> Iterator[Statement]:
+def _check_format(text: str, path: str) -> None:
+    found = re.search(rf'^# {CONFIG_HEADER} (\d+)$', text, re.MULTILINE)
+    if found and int(found[1]) > CONFIG_FORMAT:
+        raise ValueError(
+            f'Expected a config of format {CONFIG_FORMAT} or before, got {found[1]} in '
+            f'{path}; install the version of dfc2020-geo that wrote it.'
+        )
+
+
+def _flatten(content: Any, origin: str, prefix: str = '') -> Iterator[Setting]:
     """Yield each value of nested mappings under its dotted name."""
     if not isinstance(content, Mapping):
         is_file = isinstance(content, str) and content.endswith(('.yaml', '.yml'))
         if is_file and prefix in _GROUPS and Path(content).is_file():
             yield from _read_file(content, prefix)
         else:
-            yield Statement(prefix, content, where)
+            yield Setting(prefix, content, origin)
         return
     for key, value in content.items():
         parts = [part for part in str(key).split('.') if part not in _LEVELS]
         yield from _flatten(
-            value, where, '.'.join([prefix, *parts] if prefix else parts)
+            value, origin, '.'.join([prefix, *parts] if prefix else parts)
         )

@@ -6,9 +6,13 @@ import os
 import sys
 import warnings
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from inspect import isroutine
+from pydoc import locate
 from typing import Any
 
+import lightning
+from jsonargparse import Namespace
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -26,19 +30,41 @@ from ..inference import SceneDataModule, SceneMapWriter, show_megapixels
 from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
 from ..tasks import AtomicCheckpointIO, LandCoverSegmentation
 from ..tasks.checkpoints import find_newest
+from ..tasks.trust import MAKERS, check_arguments, find_task
 from .conflicts import check_facts, check_lr, check_shared_facts
 from .help import describe_settings, shorten, suggest
-from .settings import find_statement, read_statements, resolve_configs
-
-#: Values of ckpt_path by which Lightning looks for a checkpoint to go on with.
-_LIGHTNINGS_CHOICES = (None, 'last', 'hpc', 'registry')
+from .settings import (
+    CONFIG_FORMAT,
+    CONFIG_HEADER,
+    LIGHTNINGS_CHOICES,
+    Setting,
+    find_setting,
+    read_settings,
+    resolve_configs,
+    take_flag,
+    write_renamed,
+)
+from .usage import UsageError
 
 #: Errors of the command line are raised, for one line in place of the whole usage.
 _PARSER: dict[str, Any] = {
     'exit_on_error': False,
     'allow_abbrev': False,
     'prog': 'dfc2020-geo',
+    'dump_header': [
+        f'lightning.pytorch=={lightning.__version__}',
+        f'{CONFIG_HEADER} {CONFIG_FORMAT}',
+    ],
 }
+
+#: Flags that the parser's help leaves out.
+_FLAGS = """
+flags of every stage:
+  --ckpt FILE
+      The checkpoint; the same as --ckpt_path.
+  --trust NAME
+      A class that the checkpoint may have imported and called, by its dotted name;
+      may be repeated. Without it only those of this package and torch's optimisers are."""
 
 #: Whose arguments the settings of each group are.
 _GROUPS: dict[str, type] = {
@@ -54,20 +80,32 @@ class LandCoverCLI(LightningCLI):
     Bands, class scheme and the treatment of NaN stand under ``data``; the model
     follows. What a checkpoint says counts before defaults; configs and flags count
     before the checkpoint, but cannot change what the network was trained for.
+
+    A checkpoint is data: nothing that it names is imported or called, but optimisers
+    and schedules of torch when training is resumed. Configs and flags name classes,
+    never functions.
     """
 
-    def __init__(self, args: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, args: Sequence[str] | None = None, trust: Collection[str] = ()
+    ) -> None:
         """Parse a command line, and run its stage.
 
         Args:
             args: Command line without the program; by default the program's own.
+            trust: Dotted names of classes that the checkpoint may have imported and
+                called, beside those of ``--trust`` and the task that the user names.
 
         Raises:
-            ValueError: If settings contradict each other or the checkpoint.
+            UsageError: If the command line is not understood, or settings contradict
+                each other or the checkpoint.
+            ValueError: If the checkpoint or a setting names what may not be called.
         """
-        self.args = resolve_configs(sys.argv[1:] if args is None else args)
+        given, trusted = take_flag(sys.argv[1:] if args is None else args, '--trust')
+        self.args = resolve_configs(given)
         _quieten_libraries(is_training='fit' in self.args[:1])
-        self.statements = read_statements(self.args)
+        self.settings = read_settings(self.args)
+        self.trusted = (*trust, *trusted, *_named_tasks(self.settings))
         self.checkpoints = AtomicCheckpointIO()
         super().__init__(
             model_class=LandCoverSegmentation,
@@ -78,7 +116,7 @@ class LandCoverCLI(LightningCLI):
             parser_kwargs=_PARSER | dict.fromkeys(self.subcommands(), _PARSER),
             save_config_callback=SaveConfig,
             auto_configure_optimizers=False,
-            args=self.args,
+            args=write_renamed(self.args),
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -111,36 +149,80 @@ class LandCoverCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line; with a checkpoint, on top of what that says."""
-        check_shared_facts(self.statements)
-        check_lr(self.statements)
+        check_shared_facts(self.settings)
+        check_lr(self.settings)
         stage, *rest = args
         path = self._find_checkpoint(stage)
         if path is None:
             self._parse(parser, args)
             return
         checkpoint = self.checkpoints.read(path)
-        settings = json.dumps(_settings(checkpoint))
+        settings = json.dumps(self._read_arguments(checkpoint, stage, path))
         # The first config counts least: after it come the user's, and the flags.
         self._parse(parser, [stage, f'--config={settings}', *rest])
         contract = checkpoint[CONTRACT_KEY]
-        check_facts(self.config[stage], contract, path, self.statements)
-        if stage == 'predict' and not find_statement(self.statements, 'trainer.logger'):
+        check_facts(self.config[stage], contract, path, self.settings)
+        if stage == 'predict' and not find_setting(self.settings, 'trainer.logger'):
             self.config[stage].trainer.logger = False  # there is nothing to log
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
 
     def _find_checkpoint(self, stage: str) -> str | None:
         """Return the path of the checkpoint; only training can do without."""
-        said = find_statement(self.statements, 'ckpt_path')
+        said = find_setting(self.settings, 'ckpt_path')
         path = None if said is None or said.value is None else str(said.value)
         if stage == 'fit':
-            return None if path in _LIGHTNINGS_CHOICES else path
+            return None if path in LIGHTNINGS_CHOICES else path
         if not path and not {'-h', '--help'} & {*self.args}:
-            raise ValueError(
-                f'Expected the checkpoint to {stage} with, got none; '
-                'add --ckpt_path FILE.'
+            raise UsageError(
+                f'Expected the checkpoint to {stage} with, got none; add --ckpt FILE.'
             )
         return path
+
+    def _read_arguments(
+        self, checkpoint: Mapping[str, Any], stage: str, path: str
+    ) -> dict[str, Any]:
+        """Return what a checkpoint says of data and model, in the form of a config."""
+        unused = ('_instantiator', *(() if stage == 'fit' else MAKERS))
+        saved = checkpoint['hyper_parameters']
+        arguments = {k: v for k, v in saved.items() if k not in unused}
+        if missing := [name for name in SHARED_FACTS if name not in arguments]:
+            raise ValueError(
+                f'Expected a checkpoint with the arguments of its task, got {path} '
+                f'without {", ".join(missing)}; save it with a Trainer.'
+            )
+        task = find_task(arguments, LandCoverSegmentation, self.trusted)
+        check_arguments(arguments, task, self.trusted)
+        arguments.pop('_class_path', None)
+        model = {'class_path': public_path(task)}
+        shared = {name: arguments.pop(name) for name in SHARED_FACTS}
+        return {
+            'model': model | {'init_args': arguments},
+            'data': {'init_args': shared},
+        }
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse functions where classes are expected: a parser would call them."""
+        for name, value in _walk(self.config[self.subcommand], ''):
+            is_path = name.rpartition('.')[2] == 'class_path'
+            found = locate(value) if is_path else value
+            argument = name.removesuffix('.class_path').replace('.init_args', '')
+            base = MAKERS.get(argument.rpartition('.')[2], object)
+            is_class = isinstance(found, type) and issubclass(found, base)
+            if isroutine(found) or (is_path and not is_class):
+                names = (value, f'{found.__module__}.{getattr(found, "__name__", "")}')
+                said = [
+                    f' in {s.origin}'
+                    for s in self.settings
+                    if any(text in names for _, text in _walk(s.value, ''))
+                ]
+                expected = (
+                    'a class' if base is object else f'a class of {base.__name__}'
+                )
+                raise ValueError(
+                    f'Expected {expected} for {argument}, got {names[not is_path]}'
+                    f'{said[-1] if said else ""}; functions are not called.'
+                )
 
     def _parse(self, parser: LightningArgumentParser, args: list[str]) -> None:
         """Parse a command line; say of a wrong setting where it stands."""
@@ -149,16 +231,17 @@ class LandCoverCLI(LightningCLI):
         except ArgumentError as error:
             message = shorten(str(error))
             places = {
-                said.where: said.name
-                for said in self.statements
+                said.origin: said.name
+                for said in self.settings
                 if f"'{said.name.rpartition('.')[2]}'" in message
                 or f'--{said.name}' in message.replace('=', ' ').split()
             }
             where = f' (in {", ".join(sorted(places))})' if places else ''
             hint = suggest(places.values(), _GROUPS)
-            raise ValueError(message + where + hint) from error
+            raise UsageError(message + where + hint) from error
         except SystemExit:
             if {'-h', '--help'} & {*args}:
+                print(_FLAGS)
                 print(describe_settings(LandCoverDataModule, LandCoverSegmentation))
             raise
 
@@ -219,11 +302,20 @@ def _quieten_libraries(is_training: bool) -> None:
         )
 
 
-def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return what a checkpoint says of data and model, in the form of a config."""
-    arguments = dict(checkpoint['hyper_parameters'])
-    arguments.pop('_instantiator', None)
-    model = {'class_path': arguments.pop('_class_path')}
-    shared = {name: arguments.pop(name) for name in SHARED_FACTS}
-    model['init_args'] = arguments
-    return {'model': model, 'data': {'init_args': shared}}
+def _named_tasks(settings: Sequence[Setting]) -> list[str]:
+    """Return the tasks that a user names in flags and configs."""
+    named = (s.value for s in settings if s.name in ('model', 'model.class_path'))
+    return [value for value in named if isinstance(value, str)]
+
+
+def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield each plain value of a parsed config under its dotted name."""
+    if isinstance(value, (Namespace, Mapping)):
+        pairs = vars(value) if isinstance(value, Namespace) else value
+        for key, item in pairs.items():
+            yield from _walk(item, f'{name}.{key}' if name else str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _walk(item, name)
+    elif value is not None:
+        yield name, value

@@ -4,9 +4,8 @@ import copy
 import inspect
 import io
 import os
-import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,11 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from ..io.atomic import replacing
 from ..models.contract import public_path, read_checkpoint
 from .acceleration import SWITCHES
-
-#: Arguments that are made by a class, as the parser writes them into a checkpoint, and
-#: what that class must be.
-_FACTORIES: dict[str, type] = {'optimizer': Optimizer, 'lr_scheduler': LRScheduler}
+from .trust import MAKERS, check_arguments, find_imported, find_task, import_trusted
 
 
 def record_arguments(cls: type, arguments: dict[str, Any]) -> None:
@@ -54,7 +48,11 @@ def record_arguments(cls: type, arguments: dict[str, Any]) -> None:
 
 
 def restore_task[Task: LightningModule](
-    cls: type[Task], checkpoint: dict[str, Any], path: Path | str, **others: Any
+    cls: type[Task],
+    checkpoint: dict[str, Any],
+    path: Path | str,
+    trusted: Collection[str] = (),
+    **others: Any,
 ) -> Task:
     """Build the task of a checkpoint, with its weights; nothing in the file is run.
 
@@ -62,21 +60,25 @@ def restore_task[Task: LightningModule](
         cls: The task; a subclass of it that the checkpoint names counts before.
         checkpoint: From :func:`~dfc2020_geo.models.contract.read_checkpoint`.
         path: The file, for messages.
+        trusted: Dotted names of classes that it may have imported and called.
         others: Arguments that differ from those in the checkpoint.
 
     Returns:
         The task, on the CPU.
 
     Raises:
-        ValueError: If the checkpoint names a class that is not imported or no subclass,
-            or its weights or facts are others.
+        ValueError: If the checkpoint names something to import or call, or its weights
+            or facts are others.
     """
     saved = dict(checkpoint['hyper_parameters'])
-    cls = _find_class(cls, str(saved.get('_class_path', '')), path)
+    cls = find_task(saved, cls, trusted)
     known = inspect.signature(cls).parameters
     arguments = {name: saved[name] for name in known if name in saved} | others
-    specs = {n: v for n, v in arguments.items() if isinstance(v, dict)}
-    task = cls(**arguments | {n: _factory(n, v, path) for n, v in specs.items()})
+    check_arguments(
+        {k: v for k, v in arguments.items() if k not in others}, cls, trusted
+    )
+    specs = {n: arguments[n] for n in MAKERS if isinstance(arguments.get(n), dict)}
+    task = cls(**arguments | {n: _factory(v, trusted) for n, v in specs.items()})
     # As the parser gave them, for the next checkpoint.
     task.hparams.update(specs)
     try:
@@ -87,33 +89,10 @@ def restore_task[Task: LightningModule](
     return task
 
 
-def _find_class[Task](cls: type[Task], named: str, path: Path | str) -> type[Task]:
-    found = cls if named == public_path(cls) else _imported(named)
-    if isinstance(found, type) and (issubclass(found, cls) or issubclass(cls, found)):
-        return found if issubclass(found, cls) else cls
-    raise ValueError(
-        f'Expected a checkpoint of {public_path(cls)} or an imported subclass, got '
-        f'{named or "no class"} in {path}; import the module of its class first.'
-    )
-
-
-def _imported(path: str) -> Any:
-    """Return what a dotted path names in a module that is loaded already, or None."""
-    module, _, name = path.rpartition('.')
-    return getattr(sys.modules.get(module), name, None)
-
-
-def _factory(name: str, spec: Mapping[str, Any], path: Path | str) -> Any:
-    """Make the factory of an optimiser or a schedule from its class path."""
-    base = _FACTORIES.get(name)
-    named, options = str(spec.get('class_path', '')), spec.get('init_args') or {}
-    found = _imported(named)
-    if base is None or not isinstance(found, type) or not issubclass(found, base):
-        what = f'a subclass of {public_path(base)}' if base else 'a plain value'
-        raise ValueError(
-            f'Expected {name} in {path} to be {what}, got {named or spec}; build the '
-            'task with arguments of your own and load its weights.'
-        )
+def _factory(spec: Mapping[str, Any], trusted: Collection[str]) -> Any:
+    """Make the factory of an optimiser or a schedule that was checked."""
+    path, options = spec['class_path'], spec.get('init_args') or {}
+    found = import_trusted(path) if path in trusted else find_imported(path)
     defaults = inspect.signature(found).parameters
     # YAML has lists alone.
     options = {

@@ -1,6 +1,6 @@
 """The task: a network of named bands and classes, with its loss and scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -36,6 +36,7 @@ from .checkpoints import is_epoch_end, record_arguments, restore_task
 from .ensemble import average_probabilities
 from .losses import build_loss
 from .optimizers import describe_schedule, parameter_groups
+from .trust import MAKERS
 
 
 class LandCoverSegmentation(SemanticSegmentation):
@@ -293,7 +294,9 @@ class LandCoverSegmentation(SemanticSegmentation):
                 f'{other}.'
             )
         switches = {name: self.hparams[name] for name in SWITCHES}
-        return restore_task(LandCoverSegmentation, checkpoint, path, **switches).eval()
+        # It is not trained here, by whatever optimiser.
+        others = dict.fromkeys(MAKERS) | switches
+        return restore_task(LandCoverSegmentation, checkpoint, path, **others).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits of images of any size.
@@ -487,6 +490,7 @@ class LandCoverSegmentation(SemanticSegmentation):
         checkpoint_path: Path | str,
         map_location: torch.device | str = 'cpu',
         weights_only: Literal[True] = True,
+        trust: Collection[str] = (),
         **kwargs: Any,
     ) -> Self:
         """Load a task; a checkpoint is plain values and tensors, nothing in it is run.
@@ -495,6 +499,8 @@ class LandCoverSegmentation(SemanticSegmentation):
             checkpoint_path: File that a Trainer saved.
             map_location: Device of the weights.
             weights_only: Tensors and plain values only; there is no other way.
+            trust: Dotted names of classes that the checkpoint may have imported and
+                called, beside tasks, optimisers and schedules that are imported already.
             kwargs: Arguments that differ from those in the checkpoint.
 
         Returns:
@@ -507,7 +513,7 @@ class LandCoverSegmentation(SemanticSegmentation):
         if not weights_only:
             raise ValueError('Expected weights_only=True, got False; leave it out.')
         checkpoint = read_checkpoint(checkpoint_path)
-        task = restore_task(cls, checkpoint, checkpoint_path, **kwargs)
+        task = restore_task(cls, checkpoint, checkpoint_path, trust, **kwargs)
         return task.to(map_location)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

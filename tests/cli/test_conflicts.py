@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from dfc2020_geo.bands import BANDS
 from dfc2020_geo.cli.conflicts import check_facts, check_lr, check_shared_facts
-from dfc2020_geo.cli.settings import Statement
+from dfc2020_geo.cli.settings import Setting
 
 
-def _says(**settings: Any) -> list[Statement]:
+def _says(**settings: Any) -> list[Setting]:
     """One flag for each setting; ``__`` stands for the dot."""
     names = {name.replace('__', '.'): value for name, value in settings.items()}
-    return [Statement(name, value, f'flag --{name}') for name, value in names.items()]
+    return [Setting(name, value, f'flag --{name}') for name, value in names.items()]
 
 
 @given(st.permutations(sorted(BANDS)))
@@ -29,7 +29,7 @@ def test_what_comes_last_is_compared() -> None:
         ValueError, match=r'data\.scheme=igbp in flag --data\.scheme; lea'
     ):
         check_shared_facts(said)
-    check_shared_facts([*said, Statement('data.scheme', 'dfc2020', 'config x.yaml')])
+    check_shared_facts([*said, Setting('data.scheme', 'dfc2020', 'config x.yaml')])
 
 
 def test_a_fact_of_the_model_alone_is_refused() -> None:
@@ -45,22 +45,22 @@ def test_a_fact_of_the_model_alone_is_refused() -> None:
     [('torch.optim.SGD', 1e-3), ('RMSprop', 1e-2), ('torch.optim.Adadelta', 1.0)],
 )
 def test_an_optimiser_has_no_rate_but_its_default(name: str, default: float) -> None:
-    optimizer = Statement('model.optimizer', name, 'config x.yaml')
-    check_lr([optimizer, Statement('model.optimizer.lr', default, 'config x.yaml')])
-    other = Statement('model.optimizer.lr', default / 2, 'config x.yaml')
+    optimizer = Setting('model.optimizer', name, 'config x.yaml')
+    check_lr([optimizer, Setting('model.optimizer.lr', default, 'config x.yaml')])
+    other = Setting('model.optimizer.lr', default / 2, 'config x.yaml')
     with pytest.raises(ValueError, match=rf'lr={default / 2} in config x\.yaml'):
         check_lr([optimizer, other])
 
 
 def test_a_rate_belongs_to_the_optimiser_of_the_same_file() -> None:
     saved = [
-        Statement('model.optimizer.class_path', 'torch.optim.SGD', 'config x.yaml'),
-        Statement('model.optimizer.lr', 1e-3, 'config x.yaml'),
+        Setting('model.optimizer.class_path', 'torch.optim.SGD', 'config x.yaml'),
+        Setting('model.optimizer.lr', 1e-3, 'config x.yaml'),
     ]
-    flag = Statement('model.optimizer', 'torch.optim.RMSprop', 'flag --model.optimizer')
+    flag = Setting('model.optimizer', 'torch.optim.RMSprop', 'flag --model.optimizer')
     check_lr([*saved, flag])
     with pytest.raises(ValueError, match=r'under model\.lr'):
-        check_lr([flag, Statement('model.optimizer.lr', 1e-3, 'config x.yaml')])
+        check_lr([flag, Setting('model.optimizer.lr', 1e-3, 'config x.yaml')])
 
 
 def _config(**model: Any) -> dict[str, SimpleNamespace]:

@@ -34,14 +34,17 @@ def test_demo_leaves_what_it_names_and_can_be_repeated(
 ) -> None:
     monkeypatch.setattr(demo, 'write_demo', _write_little)
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        main(['demo', *ONE_EPOCH])
+    for again in ([], ['--overwrite']):
+        main(['demo', *ONE_EPOCH, *again])
         printed = capsys.readouterr().out
         named = [
             line.split()[-1] for line in printed.split('Results:')[1].splitlines()[1:]
         ]
         assert len(named) == 7
         assert all(Path(name).exists() for name in named)
+    with pytest.raises(SystemExit, match='1'):
+        main(['demo', *ONE_EPOCH])
+    assert 'another --out or add --overwrite' in capsys.readouterr().err
     root = tmp_path / 'demo'
     maps = list(root.glob('class_maps/*/*.tif'))
     assert len(maps) == 4

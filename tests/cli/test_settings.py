@@ -5,8 +5,8 @@ import pytest
 from dfc2020_geo.cli.settings import (
     configs_dir,
     find_config,
-    find_statement,
-    read_statements,
+    find_setting,
+    read_settings,
     resolve_configs,
 )
 
@@ -27,29 +27,29 @@ def test_flags_and_configs_say_the_same_in_any_spelling(config: str) -> None:
         ['fit', '--data.init_args.bands=[s1]', '--model.lr', '0.1'],
         ['fit', '--data', '{init_args: {bands: [s1]}}', '--model.lr', '1e-1'],
     ):
-        said = read_statements(args)
+        said = read_settings(args)
         assert next((s.name, s.value) for s in said if s.name != 'lr') == (
             'data.bands',
             ['s1'],
         )
-        lr = find_statement(said, 'model.lr')
+        lr = find_setting(said, 'model.lr')
         assert lr is not None
         assert float(lr.value) == 0.1
 
 
 def test_what_comes_later_counts(config: str) -> None:
-    said = read_statements(['fit', '--config', config, '--data.bands', '[B02]'])
-    bands = find_statement(said, 'data.bands')
+    said = read_settings(['fit', '--config', config, '--data.bands', '[B02]'])
+    bands = find_setting(said, 'data.bands')
     assert bands is not None
-    assert (bands.value, bands.where) == (['B02'], 'flag --data.bands')
-    said = read_statements(['fit', '--data.bands', '[B02]', '--config', config])
-    bands = find_statement(said, 'data.bands')
+    assert (bands.value, bands.origin) == (['B02'], 'flag --data.bands')
+    said = read_settings(['fit', '--data.bands', '[B02]', '--config', config])
+    bands = find_setting(said, 'data.bands')
     assert bands is not None
-    assert (bands.value, bands.where) == (['s1'], f'config {config}')
+    assert (bands.value, bands.origin) == (['s1'], f'config {config}')
 
 
 def test_flags_without_a_value_do_not_swallow_the_next_one() -> None:
-    said = read_statements(['test', '--print_config', '--model.lr', '-1'])
+    said = read_settings(['test', '--print_config', '--model.lr', '-1'])
     assert [(s.name, s.value) for s in said] == [('model.lr', -1)]
 
 
@@ -70,13 +70,13 @@ def test_a_group_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / 'model.yaml'
     path.write_text('init_args: {bands: [s1]}')
     for args in (['fit', f'--model={path}'], ['fit', '--model', str(path)]):
-        (said,) = read_statements(args)
+        (said,) = read_settings(args)
         assert (said.name, said.value) == ('model.bands', ['s1'])
 
 
 @pytest.mark.parametrize('value', ['@x', 'a: b: c', '%x', '[x', 'ck: 1.ckpt'])
 def test_values_that_are_no_yaml_are_text(value: str) -> None:
-    (said,) = read_statements(['test', f'--ckpt_path={value}'])
+    (said,) = read_settings(['test', f'--ckpt_path={value}'])
     assert said.value == value
 
 
@@ -85,7 +85,7 @@ def test_a_config_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / 'broken.yaml'
     path.write_bytes(content)
     with pytest.raises((ValueError, TypeError), match=r'Expected a YAML file.*broken'):
-        read_statements(['fit', f'--config={path}'])
+        read_settings(['fit', f'--config={path}'])
 
 
 def test_unknown_configs_are_named_with_those_there_are() -> None:

@@ -26,6 +26,10 @@ SCENE_SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt')
 #: What precedes the path of a file in GDAL's virtual paths.
 _VIRTUAL = re.compile(r'(/vsi\w+/(\{|\d+_\d+,)?)+')
 
+#: GDAL's driver of patches. Others follow what is written in a file to further files
+#: and to addresses on the network, and a file's name does not tell.
+_PATCH_DRIVER = 'GTiff'
+
 #: Read a patch without looking for files beside it or for its place on Earth.
 _ALONE = {
     'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
@@ -38,7 +42,9 @@ _ALONE = {
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 
-def open_handle(path: Path | str, is_direct: bool = False) -> DatasetReader:
+def open_handle(
+    path: Path | str, is_direct: bool = False, driver: str | None = None
+) -> DatasetReader:
     """Open a raster for reading, until it is closed.
 
     Every raster that this package reads is opened here.
@@ -47,6 +53,7 @@ def open_handle(path: Path | str, is_direct: bool = False) -> DatasetReader:
         path: What GDAL opens: a file, a virtual path or the text of a VRT.
         is_direct: Whether GDAL leaves its cache of blocks out where it can, which takes
             half the time. It does not notice strips that are cut off then, only tiles.
+        driver: Name of the one GDAL driver that may read it; by default any may.
 
     Returns:
         The open raster.
@@ -61,17 +68,20 @@ def open_handle(path: Path | str, is_direct: bool = False) -> DatasetReader:
         with warnings.catch_warnings(), env:
             # DFC2020 has no georeferencing, by design of the contest.
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            return rasterio.open(path)
+            return rasterio.open(path, driver=driver)
     except GDAL_ERRORS as error:
         raise _unreadable(path, error.__cause__ or error) from error
 
 
 @contextmanager
-def open_raster(path: Path | str) -> Generator[DatasetReader]:
+def open_raster(
+    path: Path | str, driver: str | None = None
+) -> Generator[DatasetReader]:
     """Open a raster for reading, and name it in whatever fails meanwhile.
 
     Args:
         path: As for :func:`open_handle`.
+        driver: As for :func:`open_handle`.
 
     Yields:
         The open raster.
@@ -80,7 +90,7 @@ def open_raster(path: Path | str) -> Generator[DatasetReader]:
         RuntimeError: If something fails while it is open; the message names it.
     """
     try:
-        with open_handle(path) as raster:
+        with open_handle(path, driver=driver) as raster:
             yield raster
     except GDAL_ERRORS as error:
         raise _unreadable(path, error.__cause__ or error) from error
@@ -170,7 +180,7 @@ def _read(
     num_bands: int | None,
     out: np.ndarray | None,
 ) -> RawBands:
-    with open_raster(path) as raster:
+    with open_raster(path, _PATCH_DRIVER) as raster:
         require_bands(path, raster.count, indexes, num_bands)
         if out is not None and not _takes(out, raster, indexes):
             out = None
@@ -260,5 +270,5 @@ def read_grid(path: Path | str) -> RasterGrid:
     Raises:
         RuntimeError: If the file cannot be read; the message names it.
     """
-    with open_raster(path) as raster:
+    with open_raster(path, _PATCH_DRIVER) as raster:
         return grid_of(raster)

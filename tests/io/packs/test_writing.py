@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from dfc2020_geo.cli.progress import Progress
+from dfc2020_geo.cli.pack import ByteProgress
 from dfc2020_geo.datasets import PatchesNotFoundError, SEN12MSPatches
 from dfc2020_geo.io.packs import find_damage, open_pack
 from dfc2020_geo.io.packs.writing import pack_tree
@@ -377,7 +377,8 @@ def test_impossible_places_are_refused(tmp_path: Path) -> None:
     [
         (('--shard_size', 'many'), "shard_size as in 256MB or 2GB, got 'many'"),
         (('--shard_size', '0'), "got '0'"),
-        (('--workers', '0'), 'shard_size and workers from 1, got 256000000 and 0'),
+        (('--workers', 'x'), "invalid int value: 'x'"),
+        (('--workers', '0'), 'Expected --workers from 1, got 0'),
         (('--verify', 'x'), 'Expected --verify PACK alone'),
     ],
     ids=str,
@@ -388,9 +389,28 @@ def test_settings_that_make_no_sense_are_told(
     root = write_sen12ms(tmp_path / 't', num=1)
     with pytest.raises(SystemExit) as stop:
         main(['pack', *arguments(root, tmp_path / 'p', *more)])
-    assert stop.value.code == 1
+    assert stop.value.code == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / 'p').exists()
+
+
+def test_another_pack_is_replaced_when_it_may_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (write_sen12ms(tmp_path / n, num=i) for n, i in (('a', 1), ('b', 2)))
+    out, expected = tmp_path / 'p', tmp_path / 'q'
+    for root, folder in ((one, out), (other, expected)):
+        main(['pack', *arguments(root, folder)])
+    with pytest.raises(SystemExit, match='1'):
+        main(['pack', *arguments(other, out)])
+    assert 'another --out, or add --overwrite' in capsys.readouterr().err
+    main(['pack', *arguments(other, out, '--overwrite')])
+    assert content(out) == content(expected)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'text').touch()
+    with pytest.raises(SystemExit, match='1'):
+        main(['pack', *arguments(one, tmp_path / 'mine', '--overwrite')])
+    assert [p.name for p in (tmp_path / 'mine').iterdir()] == ['text']
 
 
 def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path: Path) -> None:
@@ -447,7 +467,7 @@ class Terminal:
 def test_progress_tells_rate_and_time_left(is_terminal: bool) -> None:
     times = iter([0.0, 10.0, 40.0])
     terminal = Terminal(is_terminal)
-    progress = Progress('Packed', terminal, lambda: next(times))
+    progress = ByteProgress('Packed', terminal, lambda: next(times))
     # 100 MB were there before: they say nothing of the rate.
     for done in (100, 150, 300):
         progress(done * 10**6, 1100 * 10**6)

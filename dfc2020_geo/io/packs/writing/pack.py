@@ -58,6 +58,7 @@ def pack_tree(
     shard_size: int = 256_000_000,
     workers: int = 1,
     report: PackProgress = lambda done, total: None,
+    overwrite: bool = False,
 ) -> Packed:
     """Make a pack of a tree of rasters.
 
@@ -71,6 +72,8 @@ def pack_tree(
         shard_size: About how many bytes of the tree shall be in a shard.
         workers: Number of processes; 1 stands for this one.
         report: Is told how many bytes of how many were packed.
+        overwrite: Whether a pack of another source or with other settings may be
+            replaced.
 
     Returns:
         What was packed.
@@ -91,6 +94,8 @@ def pack_tree(
     plan = plan_pack(root, out, name, shard_size)
     source = plan.describe_source()
     settings = {'format': name, 'shard_size': shard_size, 'source': source}
+    if overwrite:
+        _discard_other(out, root, settings)
     is_new = not _is_finished(out, settings)
     if is_new:
         with _alone(out), _require_room(out):
@@ -132,11 +137,38 @@ def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
             ) from None
         _require_same(out, begun, settings)
     elif out.is_dir() and any(path.name != UNFINISHED for path in out.iterdir()):
-        raise FileExistsError(
-            f'Expected an empty folder for the pack, got {out} with other files; choose '
-            'another --out.'
-        )
+        raise _foreign(out)
     return False
+
+
+def _foreign(out: Path) -> FileExistsError:
+    return FileExistsError(
+        f'Expected an empty folder for the pack, got {out} with other files; choose '
+        'another --out.'
+    )
+
+
+def _discard_other(out: Path, root: Path, settings: dict[str, Any]) -> None:
+    """Remove another pack than this one, finished or begun, and nothing else."""
+    try:
+        _is_finished(out, settings)
+        return  # this one, or an empty folder
+    except (FileExistsError, RuntimeError):
+        place = out.resolve()
+        is_pack = any((out / name).is_file() for name in (MANIFEST, _SETTINGS))
+        if not is_pack or root.resolve().is_relative_to(place):
+            raise _foreign(out) from None
+    with _alone(out):
+        try:
+            listed = [*Manifest.read(out).files]
+        except (OSError, RuntimeError):
+            listed = []
+        # Without its manifest, it is no finished pack any more.
+        for path in (out / name for name in (MANIFEST, *listed)):
+            if path.resolve().is_relative_to(place):
+                path.unlink(missing_ok=True)
+        shutil.rmtree(out / SHARDS, ignore_errors=True)
+        write_text(out / _SETTINGS, json.dumps(settings))
 
 
 def _require_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -149,7 +181,7 @@ def _require_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
     if differing:
         raise FileExistsError(
             f'Expected a pack of this source and these settings, got {out} with '
-            f'{"; ".join(differing)}. Delete it, or choose another --out.'
+            f'{"; ".join(differing)}; choose another --out, or add --overwrite.'
         )
 
 
