@@ -203,7 +203,7 @@ class LandCoverCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuse functions where classes are expected: a parser would call them."""
-        for name, value in _walk(self.config[self.subcommand], ''):
+        for name, value in _walk(self.config[str(self.subcommand)], ''):
             is_path = name.rpartition('.')[2] == 'class_path'
             found = locate(value) if is_path else value
             argument = name.removesuffix('.class_path').replace('.init_args', '')

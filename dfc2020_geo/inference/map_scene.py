@@ -8,7 +8,6 @@ from lightning.pytorch import Trainer
 
 from ..models.contract import SHARED_FACTS
 from ..tasks import LandCoverSegmentation
-from ..tasks.trust import MAKERS
 from .datamodule import SceneDataModule, SceneSource
 from .progress import show_megapixels
 from .writer import SceneMapWriter
@@ -50,7 +49,7 @@ def map_scene(
     paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else checkpoint
     first, *others = map(str, paths)
     task = LandCoverSegmentation.load_from_checkpoint(
-        first, 'cpu', tta=tta, ensemble=others, **dict.fromkeys(MAKERS)
+        first, tta=tta, ensemble=others, optimizer=None, lr_scheduler=None
     )
     facts = {name: task.hparams[name] for name in SHARED_FACTS}
     datamodule = SceneDataModule(s2, s1, **facts | dict(data or {}))

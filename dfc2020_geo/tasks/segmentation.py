@@ -295,8 +295,10 @@ class LandCoverSegmentation(SemanticSegmentation):
             )
         switches = {name: self.hparams[name] for name in SWITCHES}
         # It is not trained here, by whatever optimiser.
-        others = dict.fromkeys(MAKERS) | switches
-        return restore_task(LandCoverSegmentation, checkpoint, path, **others).eval()
+        others: dict[str, Any] = dict.fromkeys(MAKERS) | switches
+        return restore_task(
+            LandCoverSegmentation, checkpoint, path, (), **others
+        ).eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits of images of any size.

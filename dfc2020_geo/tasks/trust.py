@@ -28,9 +28,9 @@ _INSTANTIATOR = 'lightning.pytorch.cli.instantiate_module'
 _PLAIN = (str, int, float, bool, bytes, types.NoneType, PathLike, Enum)
 
 
-def find_task(
-    arguments: Mapping[str, Any], base: type, trusted: Collection[str] = ()
-) -> type:
+def find_task[Task](
+    arguments: Mapping[str, Any], base: type[Task], trusted: Collection[str] = ()
+) -> type[Task]:
     """Find the class of the task that a checkpoint names.
 
     Args:
@@ -47,7 +47,7 @@ def find_task(
     """
     path = arguments.get('_class_path')
     found = base if path is None else find_imported(path)
-    if found is None and path in trusted:
+    if found is None and isinstance(path, str) and path in trusted:
         found = import_trusted(path)
     if isinstance(found, type) and issubclass(base, found) and found is not object:
         return base
