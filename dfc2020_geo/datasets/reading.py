@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +11,8 @@ from ..io.packs import Pack
 from ..io.rasters import read_raw, require_real
 from ..io.tiffs import RawBands
 from .indexing.files import PatchFiles
+from .indexing.names import Kind
 from .indexing.table import PatchTable
-
-#: The attributes of files that are read.
-type Kind = Literal['s2', 's1', 'label']
 
 #: Of each kind of file that is read: positions of bands, counted from 1, and how many it
 #: must have.
