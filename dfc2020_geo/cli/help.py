@@ -1,4 +1,4 @@
-"""What the parser has to say of settings, in a form for people."""
+"""Help texts of settings, from docstrings and types."""
 
 import inspect
 from collections.abc import Iterable, Mapping

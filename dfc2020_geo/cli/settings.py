@@ -66,6 +66,9 @@ def configs_dir() -> Path:
     """Return the directory of the configs that come with the package.
 
     They are part of an installed wheel; in a clone they lie at its root.
+
+    Returns:
+        The directory.
     """
     package = Path(str(files('dfc2020_geo')))
     inside = package / 'configs'

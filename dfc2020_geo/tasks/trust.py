@@ -1,4 +1,4 @@
-"""What a checkpoint may hand to constructors: plain values, and classes that are known.
+"""Trust in checkpoints: plain values and known classes alone reach constructors.
 
 A checkpoint is data. Its arguments reach a parser that imports what they name and calls
 it, so they are checked first: this imports and calls nothing.
