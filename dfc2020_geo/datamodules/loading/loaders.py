@@ -5,7 +5,9 @@ read each patch to its place in the batch, and release the interpreter while the
 so they keep up with a packed dataset, read in a fraction of a millisecond a patch.
 """
 
+import _thread
 import atexit
+import os
 import threading
 import weakref
 from collections import deque
@@ -126,7 +128,9 @@ class _ThreadedEpoch(Iterator[Batch]):
 
     Loops that are left early drop this object, and Python discards an interrupt that
     arrives while Python code runs in a destructor. So there is no such code: the threads
-    are told by a weak reference whose callback is the queue's own ``put``, in C.
+    are told by a weak reference whose callback is the queue's own ``put``, in C. They are
+    no :class:`threading.Thread`, which has a destructor, and which an interrupt at its
+    start can leave locked for ever.
     """
 
     def __init__(
@@ -140,12 +144,14 @@ class _ThreadedEpoch(Iterator[Batch]):
         self._num_threads, self._ahead = num_threads, ahead
         self._jobs: SimpleQueue[_Job | weakref.ref[_Lease]] = SimpleQueue()
         self._begun: deque[_Job] = deque()
-        self._threads: list[threading.Thread] = []
         self._lease: _Lease | None = None
+        #: A lock for each thread, which it holds while it runs.
+        self._running: list[threading.Lock] | None = None
+        self._process = os.getpid()
 
     def __next__(self) -> Batch:
         try:
-            if not self._threads:
+            if self._running is None:
                 self._start()
             if not self._begun:
                 raise StopIteration
@@ -160,23 +166,23 @@ class _ThreadedEpoch(Iterator[Batch]):
         """End the threads and wait until they have; there is no further batch."""
         self._batches, self._lease = iter(()), None
         self._begun.clear()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
+        running, self._running = self._running or (), []
+        if os.getpid() == self._process:
+            for lock in running:
+                with lock:
+                    pass
 
     def _start(self) -> None:
         # A name for it would keep it alive in the traceback of an interrupt.
         self._lease = _Lease()
         is_wanted = weakref.ref(self._lease, self._jobs.put)
-        arguments = self._jobs, self._reader, is_wanted
-        self._threads = [
-            # At the end of a program, Python would wait forever for others.
-            threading.Thread(target=_work, args=arguments, name='loading', daemon=True)
-            for _ in range(self._num_threads)
-        ]
-        for thread in self._threads:
-            _EPOCHS[thread] = weakref.ref(self)
-            thread.start()
+        self._running = []
+        for _ in range(self._num_threads):
+            lock = threading.Lock()
+            lock.acquire()
+            arguments = self._jobs, self._reader, is_wanted, weakref.ref(self), lock
+            _thread.start_new_thread(_work, arguments)
+            self._running.append(lock)
         self._begin(self._ahead)
 
     def _begin(self, num_batches: int) -> None:
@@ -191,10 +197,11 @@ class _ThreadedEpoch(Iterator[Batch]):
         return job.take()
 
     def _require_threads(self) -> None:
-        alive = sum(thread.is_alive() for thread in self._threads)
-        if alive < len(self._threads):
+        locks = self._running if os.getpid() == self._process else None
+        alive = sum(lock.locked() for lock in locks or ())
+        if alive < self._num_threads:
             raise RuntimeError(
-                f'Expected {len(self._threads)} threads that load, got {alive}: '
+                f'Expected {self._num_threads} threads that load, got {alive}: '
                 'something ended the others, or this process was forked from one '
                 'that loads; load anew.'
             )
@@ -241,35 +248,34 @@ class _Job:
             self._error = None  # its traceback refers to this object
 
 
-#: The threads that run, and for which epoch.
-_EPOCHS: dict[threading.Thread, 'weakref.ref[_ThreadedEpoch]'] = {}
-
-#: Threads that have ended, until the next one begins. Python has a destructor for them,
-#: so the main thread, which gets the interrupts, must not be the last to refer to them.
-_ENDED: list[threading.Thread] = []
+#: The locks of threads that run, each with its process and epoch.
+_RUNNING: dict[threading.Lock, tuple[int, 'weakref.ref[_ThreadedEpoch]']] = {}
 
 
 def _work(
     jobs: 'SimpleQueue[_Job | weakref.ref[_Lease]]',
     reader: RawBatchReader,
     is_wanted: 'weakref.ref[_Lease]',
+    epoch: 'weakref.ref[_ThreadedEpoch]',
+    running: threading.Lock,
 ) -> None:
-    _ENDED.clear()
     try:
+        _RUNNING[running] = os.getpid(), epoch
         while isinstance(job := jobs.get(), _Job):
             job.do(reader, is_wanted)
             del job  # it would be held while this thread waits
         jobs.put(job)  # for the other threads
     finally:
-        _ENDED.append(threading.current_thread())
-        _EPOCHS.pop(threading.current_thread(), None)
+        _RUNNING.pop(running, None)
+        running.release()
 
 
 @atexit.register
 def _end_threads() -> None:
     """End what still loads: threads must not outlive the interpreter."""
-    for thread, reference in list(_EPOCHS.items()):
-        if (epoch := reference()) is not None:
-            epoch.close()
-        if thread.is_alive():
-            thread.join()
+    for lock, (process, reference) in list(_RUNNING.items()):
+        if process == os.getpid():
+            if (epoch := reference()) is not None:
+                epoch.close()
+            with lock:
+                pass
