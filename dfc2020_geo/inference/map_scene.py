@@ -1,6 +1,9 @@
 """Mapping a whole scene with one call."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +62,17 @@ def map_scene(
     callbacks = [*options.pop('callbacks', ()), writer]
     runner = Trainer(callbacks=callbacks, **options)
     show_megapixels(runner)
-    runner.predict(task, datamodule=datamodule, return_predictions=False)
+    with _interruptible_later():
+        runner.predict(task, datamodule=datamodule, return_predictions=False)
     return writer.paths
+
+
+@contextlib.contextmanager
+def _interruptible_later() -> Iterator[None]:
+    """Undo what Lightning does at an interrupt: it ignores all later ones."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)

@@ -211,8 +211,10 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
     s2, s1 = _write_scene(tmp_path, 95, 101)
     whole = _map(checkpoint, s2, s1, tmp_path / 'whole.tif')
     output = tmp_path / 'map.tif'
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit):
         _map(checkpoint, s2, s1, output, trainer={'callbacks': [_Kill(after)]})
+    assert signal.getsignal(signal.SIGINT) is handler
     assert not output.exists()
     assert Path(f'{output}.part').is_dir()
     assert _map(checkpoint, s2, s1, output) == whole

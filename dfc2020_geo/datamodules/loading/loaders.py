@@ -176,11 +176,12 @@ class _ThreadedEpoch(Iterator[Batch]):
         # A name for it would keep it alive in the traceback of an interrupt.
         self._lease = _Lease()
         is_wanted = weakref.ref(self._lease, self._jobs.put)
+        epoch: weakref.ref[_ThreadedEpoch] = weakref.ref(self)
         self._running = []
         for _ in range(self._num_threads):
             lock = threading.Lock()
             lock.acquire()
-            arguments = self._jobs, self._reader, is_wanted, weakref.ref(self), lock
+            arguments = self._jobs, self._reader, is_wanted, epoch, lock
             _thread.start_new_thread(_work, arguments)
             self._running.append(lock)
         self._begin(self._ahead)
