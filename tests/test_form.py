@@ -1,7 +1,6 @@
-"""The form of the package: unique names, documented public functions."""
+"""The form of the package: documented public functions, first lines that name a thing."""
 
 import ast
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -21,25 +20,6 @@ HOOKS = (
     'compute_transformation', 'add_arguments_to_parser', 'instantiate_', 'before_',
     'parse_arguments', 'fit',
 )  # fmt: skip
-
-
-def _definitions(tree: ast.Module) -> Iterator[str]:
-    """Names of classes and of type aliases at the top of a module."""
-    for node in tree.body:
-        match node:
-            case ast.ClassDef(name=str(name)) | ast.TypeAlias(name=ast.Name(id=name)):
-                yield name
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                if name.strip('_')[:1].isupper() and not name.isupper():
-                    yield name
-
-
-def test_no_class_or_alias_is_named_twice() -> None:
-    names = Counter(
-        name for path in MODULES for name in _definitions(ast.parse(path.read_text()))
-    )
-    # Kind: of files while they are looked for, and while they are read.
-    assert {name for name, count in names.items() if count > 1} <= {'Kind'}
 
 
 def _public_functions(
