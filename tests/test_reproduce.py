@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import socket
@@ -20,7 +21,6 @@ from torch import nn
 from dfc2020_geo.main import main
 from dfc2020_geo.models import build_network
 from tests.support import DATA, ROOT
-from tests.support.dockerfile import run_environment
 from tests.support.golden_weights import fill_network
 
 SCRIPT = ROOT / 'scripts' / 'reproduce_baseline.sh'
@@ -28,6 +28,12 @@ PUBLISHED = (ROOT / 'docs' / 'published.md').read_text()
 
 #: Positions in the files of Sentinel-2's 10 m and 20 m bands, in the baseline's order.
 S2_BANDS = [2, 3, 4, 5, 6, 7, 8, 9, 12, 13]
+
+
+def run_environment(**more: str) -> dict[str, str]:
+    """Return an environment in which the commands of this Python come first."""
+    path = f'{Path(sys.executable).parent}:{os.environ.get("PATH", os.defpath)}'
+    return os.environ | {'PATH': path} | more
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -156,14 +162,10 @@ WHOLE = '--s2 network --dfc2020 data --out out'
 @pytest.mark.parametrize(
     ('arguments', 'broken', 'message'),
     [
-        ('--s2 network --dfc2020 data', '', r'Expected --out DIR, got none\.'),
         ('--dfc2020 data --out out', '', r'Expected --s2 DIR or --s1s2 DIR'),
-        ('--s2 network --out out', '', r'Expected --dfc2020 DIR or --sen12ms DIR'),
-        (f'{WHOLE} --s1s2', '', r'a directory after --s1s2, got none'),
         (f'{WHOLE} --s1s2 no', '', r'a directory for --s1s2, got \S*no\.'),
         (f'{WHOLE} --s3 network', '', r'Expected one of --s2, .*, got --s3'),
         (WHOLE, 'rm checkpoint.pth', r'one \.pth file in \S*network, got: args\.pkl'),
-        (WHOLE, 'rm args.pkl', r'one \.pkl file in \S*network, got: checkpoint\.pth'),
         (WHOLE, 'touch b.pth', r'one \.pth file .*, got: args\.pkl, b\.pth, checkp'),
         pytest.param(
             WHOLE, 'true', r'error: Expected .*args\.pkl', marks=pytest.mark.slow
