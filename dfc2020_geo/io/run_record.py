@@ -30,7 +30,8 @@ RECORD_NAME = 'run.json'
 #: Of the record. The first had neither a version nor sizes of the outputs.
 VERSION = 2
 
-_LOCK = 'run.lock'
+#: Name of the lock, while a process writes.
+LOCK_NAME = 'run.lock'
 _FILES = 'run.files-'
 
 #: Differing settings that a message names; bands can be files of their own.
@@ -189,7 +190,7 @@ class RunRecord:
         """
         if self._lock is not None:
             return
-        lock = FileLock(self.directory / _LOCK, thread_local=False, blocking=False)
+        lock = FileLock(self.directory / LOCK_NAME, thread_local=False, blocking=False)
         try:
             lock.acquire()
         except Timeout:
@@ -440,7 +441,7 @@ def is_own_file(name: str) -> bool:
         True if it is.
     """
     stem = name.removesuffix(UNFINISHED)
-    return stem in (RECORD_NAME, _LOCK) or stem.startswith(_FILES)
+    return stem in (RECORD_NAME, LOCK_NAME) or stem.startswith(_FILES)
 
 
 def _remove(paths: Iterable[Path]) -> None:

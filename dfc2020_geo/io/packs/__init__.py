@@ -4,7 +4,7 @@ A pack holds, for each raster of its source, all bands as they are stored, a che
 each band, the nodata value, and size, CRS and geotransform.
 """
 
-from .manifest import MANIFEST, UNFINISHED
+from .manifest import MANIFEST
 from .pack import Pack, find_damage, open_pack
 
-__all__ = ['MANIFEST', 'UNFINISHED', 'Pack', 'find_damage', 'open_pack']
+__all__ = ['MANIFEST', 'Pack', 'find_damage', 'open_pack']

@@ -12,14 +12,13 @@ import numpy as np
 import xxhash
 
 from ..atomic import write_text
+from ..run_record import FileStamp, RunRecord
 from ..safe_names import find_name_fault, leads_out
 from .codecs import FORMATS
-from .tensors import TYPES, FileDigest
+from .tensors import TYPES
 
 #: The file that makes a folder a pack; written last.
 MANIFEST = 'pack.json'
-#: Folder of the state of a pack that is not finished.
-UNFINISHED = 'pack.unfinished'
 #: Folder of the shards.
 SHARDS = 'shards'
 #: The table of rasters, beside the shards.
@@ -103,9 +102,9 @@ class Manifest:
     source: dict[str, Any]
     profiles: list[RasterProfile]
     folders: dict[str, FolderRows]
-    shards: list[FileDigest]
-    index: FileDigest
-    lists: dict[str, FileDigest]
+    shards: list[FileStamp]
+    index: FileStamp
+    lists: dict[str, FileStamp]
 
     @classmethod
     def read(cls, root: Path) -> Self:
@@ -158,7 +157,7 @@ class Manifest:
         write_text(root / MANIFEST, _as_text(stored))
 
     @property
-    def files(self) -> dict[str, FileDigest]:
+    def files(self) -> dict[str, FileStamp]:
         """All files of the pack but the manifest, by path; the shards come last."""
         shards = {shard_name(number): s for number, s in enumerate(self.shards)}
         return {INDEX: self.index, **self.lists, **shards}
@@ -247,9 +246,9 @@ def _parse_folder(value: Any, what: str) -> FolderRows:
     return FolderRows(start, stop, _parse_digest(digest, what))
 
 
-def _parse_file(value: Any, what: str) -> FileDigest:
+def _parse_file(value: Any, what: str) -> FileStamp:
     size, digest = _parse_row(value, what, 2)
-    return FileDigest(_parse_int(size, what), _parse_digest(digest, what))
+    return FileStamp(_parse_int(size, what), _parse_digest(digest, what))
 
 
 def _parse_list[T](value: Any, what: str, parse: Callable[[Any, str], T]) -> list[T]:
@@ -345,7 +344,20 @@ def is_own_file(name: str) -> bool:
     Returns:
         True if it does.
     """
-    return name.startswith((MANIFEST, f'{SHARDS}/', f'{UNFINISHED}/'))
+    return name.startswith((MANIFEST, f'{SHARDS}/'))
+
+
+def is_begun(root: Path) -> bool:
+    """Tell whether a folder holds a pack that is not finished.
+
+    Args:
+        root: The folder.
+    """
+    try:
+        found = RunRecord(root, {}).find()
+    except (OSError, RuntimeError, ValueError):  # of something else
+        return False
+    return found is not None and 'shard_size' in found.settings
 
 
 def shard_name(number: int) -> str:

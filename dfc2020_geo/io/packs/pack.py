@@ -13,23 +13,24 @@ from rasterio.errors import CRSError
 
 from ..grid import RasterGrid
 from ..rasters import require_bands
+from ..run_record import FileStamp
 from ..tiffs import RawBands, fits
 from .codecs import FORMATS
 from .manifest import (
     INDEX,
     MANIFEST,
-    UNFINISHED,
     FolderRows,
     Manifest,
     RasterProfile,
     damaged,
+    is_begun,
     require_link_inside,
     shard_name,
 )
 from .remote import fetch, find_url, local_path, open_mirror
 from .shards import CheckedShard, OpenShards, ReadPlan, plan_reading, read_bands
 from .table import StoredTable
-from .tensors import FileDigest
+from .tensors import find_fault
 
 #: A raster's row in the table; positions of bands, counted from 1; how many it must
 #: have, if that is known; where they go, if it fits.
@@ -55,7 +56,7 @@ def open_pack(root: Path | str) -> 'Pack | None':
     root = local_path(root)
     if (root / MANIFEST).is_file():
         return Pack(root, Manifest.read(root))
-    if (root / UNFINISHED).is_dir():
+    if is_begun(root):
         raise FileNotFoundError(
             f'Expected a finished pack, got one that was begun in {root}. Run the same '
             'dfc2020-geo pack again: it goes on where it stopped.'
@@ -99,7 +100,7 @@ class Pack:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy to another process: it opens the same files."""
-        return _open_again, (self.root, self.url, self.manifest.index.digest)
+        return _open_again, (self.root, self.url, self.manifest.index.xxh3)
 
     def read_raw(
         self,
@@ -265,7 +266,7 @@ class Pack:
             return False
         try:
             require_link_inside(self.root, name)
-            fault = stored and stored.find_fault(path)
+            fault = stored and find_fault(path, stored)
         except ValueError as error:
             fault = str(error)
         if fault:
@@ -337,7 +338,7 @@ class Pack:
 
 def _open_again(root: Path, url: str | None, digest: str) -> Pack:
     manifest = Manifest.read(root)
-    if manifest.index.digest != digest:
+    if manifest.index.xxh3 != digest:
         raise RuntimeError(
             f'Expected the pack {root} as it was when it was opened, got another one '
             'that was made meanwhile; start again.'
@@ -365,14 +366,14 @@ def find_damage(
         report(done, pack.manifest.num_bytes)
 
 
-def _compare(pack: Pack, name: str, stored: FileDigest, shard: int) -> Iterator[str]:
+def _compare(pack: Pack, name: str, stored: FileStamp, shard: int) -> Iterator[str]:
     """Yield what is wrong with a file; *shard* is negative if it is none."""
     path = pack.root / name
     try:
         if pack.url is not None:
             fetch(pack.url, pack.root, name, stored)
         require_link_inside(pack.root, name)
-        fault = stored.find_fault(path)
+        fault = find_fault(path, stored)
         if fault == 'wrong checksum':
             bands = [*_damaged_bands(pack, shard)] if shard >= 0 else []
             yield from bands or [damaged(path, fault, pack.url)]

@@ -16,8 +16,9 @@ import filelock
 import xxhash
 
 from ..atomic import UNFINISHED
+from ..run_record import FileStamp
 from .manifest import INDEX, MANIFEST, MAX_MANIFEST, Manifest
-from .tensors import FileDigest
+from .tensors import find_fault
 
 #: Environment variable that names the folder of what is kept of packs at URLs.
 CACHE_VARIABLE = 'DFC2020_GEO_CACHE'
@@ -139,7 +140,7 @@ def _packs_folder(url: str) -> Path:
         ) from error
 
 
-def fetch(url: str, mirror: Path, name: str, stored: FileDigest) -> None:
+def fetch(url: str, mirror: Path, name: str, stored: FileStamp) -> None:
     """Make sure that a file of a pack is there; others may do so at the same time.
 
     Args:
@@ -175,7 +176,7 @@ def _is_there(path: Path, size: int) -> bool:
         return False
 
 
-def _fetch(source: str, path: Path, stored: FileDigest | None) -> None:
+def _fetch(source: str, path: Path, stored: FileStamp | None) -> None:
     """Fetch a file, complete or not at all."""
     for wait in (*_WAITS, None):
         try:
@@ -207,12 +208,12 @@ def _origin(error: BaseException) -> BaseException:
     return error
 
 
-def _fetch_once(source: str, path: Path, stored: FileDigest | None) -> None:
+def _fetch_once(source: str, path: Path, stored: FileStamp | None) -> None:
     number, unfinished = tempfile.mkstemp(UNFINISHED, dir=path.parent)
     os.close(number)
     try:
         _copy(source, unfinished, MAX_MANIFEST if stored is None else stored.size)
-        if stored is not None and (fault := stored.find_fault(Path(unfinished))):
+        if stored is not None and (fault := find_fault(Path(unfinished), stored)):
             raise RuntimeError(f'Expected {source} as it was packed, got {fault}.')
         os.replace(unfinished, path)
     finally:

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from ..run_record import FileStamp
 from ..safe_names import find_name_fault
 from .codecs import FORMATS, MAX_RATIO
 from .manifest import FolderRows, Manifest, require_link_inside
 from .shards import ShardFile
-from .tensors import FileDigest, TensorEntry, TensorWriter, read_entries
+from .tensors import TensorEntry, TensorWriter, read_entries
 
 #: Columns with one row for each raster, by type and shape of a row: its name; its profile,
 #: in the manifest; its shard; where it begins there; its first row in the columns of
@@ -51,7 +52,7 @@ class RasterTable:
         """Number of bands of all rasters together."""
         return len(self.columns['sum'])
 
-    def write(self, path: Path) -> FileDigest:
+    def write(self, path: Path) -> FileStamp:
         """Write the table.
 
         Args:
@@ -65,7 +66,7 @@ class RasterTable:
                 column = np.ascontiguousarray(self.columns[name])
                 writer.add(column.dtype, column.shape, [column.data])
             writer.finish({'content': 'table of rasters'})
-        return FileDigest.of(path)
+        return FileStamp.of(path)
 
     def digest(self, start: int, stop: int) -> str:
         """Return the checksum of the rows from *start* to *stop*, and of their bands.

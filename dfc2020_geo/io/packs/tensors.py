@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
-import xxhash
+
+from ..run_record import FileStamp
 
 #: Types by their names in the format.
 TYPES = {
@@ -39,43 +40,6 @@ _PHASE, _PAGE = 64, 4096
 _ENTRY = 112
 
 _LENGTH = struct.Struct('<Q')
-_CHUNK = 1 << 20
-
-
-class FileDigest(NamedTuple):
-    """A file as it was written: its size in bytes, and the XXH3 checksum of those."""
-
-    size: int
-    digest: str
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Read a file's size and checksum.
-
-        Args:
-            path: The file.
-
-        Returns:
-            Its size and checksum.
-        """
-        return cls(path.stat().st_size, digest_file(path))
-
-    def find_fault(self, path: Path) -> str | None:
-        """Compare a file with what was written.
-
-        Args:
-            path: The file.
-
-        Returns:
-            What is wrong with it, None if nothing is.
-        """
-        try:
-            size = path.stat().st_size
-            if size != self.size:
-                return f'{size} bytes, not {self.size}'
-            return None if digest_file(path) == self.digest else 'wrong checksum'
-        except OSError as error:
-            return error.strerror or str(error)
 
 
 class TensorEntry(NamedTuple):
@@ -205,18 +169,20 @@ def _entry(value: dict[str, Any], start: int) -> TensorEntry:
     return TensorEntry(np.dtype(TYPES[value['dtype']]), shape, start + offset)
 
 
-def digest_file(path: Path | str) -> str:
-    """Return the checksum of a file's bytes, XXH3 with 64 bits, hexadecimal.
+def find_fault(path: Path, stamp: FileStamp) -> str | None:
+    """Compare a file with what was written.
 
     Args:
-        path: The file
-        all of it is read.
+        path: The file.
+        stamp: Its size and checksum.
 
     Returns:
-        The checksum.
+        What is wrong with it, None if nothing is.
     """
-    digest = xxhash.xxh3_64()
-    with open(path, 'rb', buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    try:
+        size = path.stat().st_size
+        if size != stamp.size:
+            return f'{size} bytes, not {stamp.size}'
+        return None if FileStamp.of(path) == stamp else 'wrong checksum'
+    except OSError as error:
+        return error.strerror or str(error)

@@ -24,7 +24,8 @@ from dfc2020_geo.datasets import PatchesNotFoundError, SEN12MSPatches, Unlabeled
 from dfc2020_geo.io.packs import find_damage, open_pack, remote
 from dfc2020_geo.io.packs.manifest import INDEX, MAX_MANIFEST
 from dfc2020_geo.io.packs.table import COLUMNS, RasterTable
-from dfc2020_geo.io.packs.tensors import digest_file, read_entries
+from dfc2020_geo.io.packs.tensors import read_entries
+from dfc2020_geo.io.run_record import FileStamp
 from tests.support.pack_trees import content
 
 PACKS = Path(__file__).parents[2] / 'data/packs'
@@ -329,7 +330,7 @@ def change_table(pack: Path, change: Callable[[dict[str, np.ndarray]], None]) ->
     for folder in folders.values():
         folder[2] = table.digest(*folder[:2])
     table.write(path)
-    manifest['pack']['index'] = [path.stat().st_size, digest_file(path)]
+    manifest['pack']['index'] = FileStamp.of(path)
     seal(pack, manifest)
 
 

@@ -424,7 +424,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path: Path) -> None:
         command, capture_output=True, text=True, check=False, preexec_fn=limit
     )
     assert done.returncode == 1
-    assert 'Expected room for' in done.stderr
+    assert 'No free space to write' in done.stderr
     assert 'goes on where it stopped' in done.stderr
     assert not [*(tmp_path / 'p/shards').iterdir()]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -534,13 +534,33 @@ def test_a_finished_pack_that_lacks_a_file_is_not_called_packed(tmp_path: Path) 
     assert not pack_tree(root, tmp_path / 'p', shard_size=1).is_new
 
 
-def test_a_plan_that_is_damaged_is_named(tmp_path: Path) -> None:
-    root, plan = write_sen12ms(tmp_path / 't'), tmp_path / 'p/pack.unfinished/plan.json'
-    plan.parent.mkdir(parents=True)
+def test_a_damaged_record_is_refused_as_another_file(tmp_path: Path) -> None:
+    root, record = write_sen12ms(tmp_path / 't'), tmp_path / 'p/run.json'
+    record.parent.mkdir(parents=True)
     for text in ('', '[]', '{"format": "fast"}'):
-        plan.write_text(text)
-        with pytest.raises(RuntimeError, match=f'{plan} .*; delete {tmp_path / "p"} '):
+        record.write_text(text)
+        with pytest.raises(FileExistsError, match=f'{tmp_path / "p"} with other files'):
             pack_tree(root, tmp_path / 'p')
+
+
+def test_a_shard_that_was_damaged_meanwhile_is_written_anew(tmp_path: Path) -> None:
+    root, out = write_sen12ms(tmp_path / 't'), tmp_path / 'p'
+
+    def stop(done: int, total: int) -> None:
+        if done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pack_tree(root, out, shard_size=1, report=stop)
+    shard = out / 'shards/00001.safetensors'
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    done: list[int] = []
+    pack_tree(root, out, shard_size=1, report=lambda now, total: done.append(now))
+    assert len(done) == 2
+    assert shard.read_bytes() == whole
+    assert not [*find_damage(open_pack(out))]
+    assert not [*out.glob('run.*')]
 
 
 def test_who_comes_when_another_has_just_finished_changes_nothing(
@@ -571,7 +591,7 @@ def test_nobody_writes_the_same_pack_at_the_same_time(tmp_path: Path) -> None:
             refused.append(str(error.value))
 
     pack_tree(root, out, report=begin_another)
-    assert 'got another dfc2020-geo pack at work on it' in refused[0]
+    assert 'is being written by another process; wait for it' in refused[0]
     assert 'format fast instead of compact' in refused[1]
     pack_tree(root, tmp_path / 'q')
     assert content(out) == content(tmp_path / 'q')
@@ -591,7 +611,7 @@ def test_a_disk_that_is_full_at_the_end_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(os, 'replace', fail)
         with pytest.raises(
-            OSError, match=r'Expected room for .*No space .* it goes on'
+            OSError, match=r'No free space to write .*No space .* same command again'
         ):
             pack_tree(root, tmp_path / 'p')
     assert not [*(tmp_path / 'p').rglob('*.part')]

@@ -1,18 +1,17 @@
 """The table and the manifest of a pack, out of the records of its shards."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...atomic import replacing
+from ...run_record import FileStamp, RunRecord
 from ..manifest import INDEX, FolderRows, Manifest, RasterProfile
 from ..table import RasterTable
-from ..tensors import FileDigest
-from .shards import RasterRow, ShardJob, ShardRecord, read_record
+from .shards import RasterRow, ShardJob, ShardRecord, read_records
 
 #: What a table's row is, beside its name and its bands.
 _ROW = np.dtype(
@@ -31,15 +30,15 @@ type ShardColumns = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def merge(
     jobs: Sequence[ShardJob],
-    out: Path,
+    run: RunRecord,
     settings: dict[str, Any],
-    lists: dict[str, FileDigest],
+    lists: dict[str, FileStamp],
 ) -> None:
     """Write the table and the manifest.
 
     Args:
         jobs: The shards, all of them written.
-        out: The pack.
+        run: The record of the run, in the folder of the pack.
         settings: Format, size of shards and source.
         lists: The other files of the pack.
 
@@ -48,7 +47,14 @@ def merge(
     """
     profiles: dict[RasterProfile, int] = {}
     shards, homes, names, parts = [], [], [], []
-    for job, record in _records(jobs):
+    out, records = run.directory, read_records(jobs, run.noted_files())
+    for job in jobs:
+        record = records.get(job.number)
+        if record is None:
+            raise RuntimeError(
+                f'Expected all shards in {out}, got none with number {job.number}; '
+                'run the same command again.'
+            )
         shards.append(record.stored)
         parts.append(_columns(job, record, profiles))
         for file in job.files:
@@ -68,17 +74,6 @@ def merge(
         index=index,
         lists=lists,
     ).write(out)
-
-
-def _records(jobs: Iterable[ShardJob]) -> Iterator[tuple[ShardJob, ShardRecord]]:
-    for job in jobs:
-        record = read_record(job)
-        if record is None:
-            raise RuntimeError(
-                f'Expected all shards in {job.out}, got none with number {job.number}; '
-                'run the same command again.'
-            )
-        yield job, record
 
 
 def _columns(

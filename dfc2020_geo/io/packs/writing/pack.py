@@ -1,7 +1,7 @@
 """Packing a tree, shard by shard: a run that was stopped is resumed."""
 
 import errno
-import json
+import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -9,23 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from ...atomic import replacing, write_text
+from ...atomic import replacing
+from ...run_record import LOCK_NAME, RECORD_NAME, FileStamp, RunRecord, is_own_file
 from ..codecs import FORMATS
-from ..manifest import MANIFEST, SHARDS, UNFINISHED, Manifest, damaged
-from ..tensors import FileDigest
+from ..manifest import MANIFEST, SHARDS, Manifest, damaged, is_begun
 from .merging import merge
 from .plan import PackPlan, plan_pack
-from .shards import ShardJob, read_record, remove_leftovers, run_jobs
+from .shards import ShardJob, read_records, remove_leftovers, run_jobs
 
 #: Is told how many bytes of the source were packed, of how many.
 PackProgress = Callable[[int, int], None]
 
-#: The settings of a pack that is not finished, and the lock of who writes it.
-_SETTINGS, _LOCK = f'{UNFINISHED}/plan.json', f'{UNFINISHED}/lock'
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: What a checksum of the source stands for, in messages.
 _SUMS = {'names': 'files of other names', 'times': 'files of other sizes or times'}
 
@@ -94,28 +88,31 @@ def pack_tree(
     plan = plan_pack(root, out, name, shard_size)
     source = plan.describe_source()
     settings = {'format': name, 'shard_size': shard_size, 'source': source}
+    # Files of another size or time are packed anew with their shards, on resuming.
+    kept = {key: source[key] for key in ('files', 'names')}
+    run = RunRecord(out, {'format': name, 'shard_size': shard_size, **kept})
     if overwrite:
-        _discard_other(out, root, settings)
-    is_new = not _is_finished(out, settings)
+        _discard_other(out, root, settings, run)
+    is_new = not _is_finished(out, settings, run)
     if is_new:
-        with _alone(out), _require_room(out):
+        with _alone(run):
             # Another process may have finished it meanwhile.
-            is_new = not _is_finished(out, settings)
+            is_new = not _is_finished(out, settings, run)
             if is_new:
-                _write(plan, out, settings, workers, report)
-    shutil.rmtree(out / UNFINISHED, ignore_errors=True)
+                _write(plan, run, settings, workers, report)
+    _remove_record(out)  # the manifest is it from here on
     size = Manifest.read(out).num_bytes + (out / MANIFEST).stat().st_size
     return Packed(
         source['files'], plan.others, source['bytes'], size, is_new, tuple(plan.closed)
     )
 
 
-def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
+def _is_finished(out: Path, settings: dict[str, Any], run: RunRecord) -> bool:
     """Tell whether a folder holds this pack, finished; refuse all but it or nothing."""
     if (out / MANIFEST).is_file():
         manifest = Manifest.read(out)
         found = {key: getattr(manifest, key) for key in settings}
-        _require_same(out, found, settings)
+        _require_same(out, found | found['source'], settings | settings['source'])
         for name, stored in manifest.files.items():
             path = out / name
             size = path.stat().st_size if path.is_file() else None
@@ -123,20 +120,10 @@ def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
                 reason = 'no such file' if size is None else f'{size} bytes'
                 raise RuntimeError(damaged(path, f'{reason}, not {stored.size} bytes'))
         return True
-    path = out / _SETTINGS
-    if path.is_file():
-        try:
-            begun = json.loads(path.read_text())
-            # Files that were mended meanwhile are packed anew, with their shards.
-            changed = {key: settings['source'][key] for key in ('bytes', 'times')}
-            begun |= {'source': begun['source'] | changed}
-        except (ValueError, LookupError, TypeError):
-            raise RuntimeError(
-                f'Expected {path} as it was written, got a damaged one; delete {out} '
-                'and pack again.'
-            ) from None
-        _require_same(out, begun, settings)
-    elif out.is_dir() and any(path.name != UNFINISHED for path in out.iterdir()):
+    if is_begun(out):
+        previous = run.find()
+        _require_same(out, previous.settings if previous else {}, run.settings)
+    elif out.is_dir() and any(map(_is_foreign, out.iterdir())):
         raise _foreign(out)
     return False
 
@@ -148,17 +135,19 @@ def _foreign(out: Path) -> FileExistsError:
     )
 
 
-def _discard_other(out: Path, root: Path, settings: dict[str, Any]) -> None:
+def _discard_other(
+    out: Path, root: Path, settings: dict[str, Any], run: RunRecord
+) -> None:
     """Remove another pack than this one, finished or begun, and nothing else."""
     try:
-        _is_finished(out, settings)
+        _is_finished(out, settings, run)
         return  # this one, or an empty folder
     except (FileExistsError, RuntimeError):
         place = out.resolve()
-        is_pack = any((out / name).is_file() for name in (MANIFEST, _SETTINGS))
+        is_pack = (out / MANIFEST).is_file() or is_begun(out)
         if not is_pack or root.resolve().is_relative_to(place):
             raise _foreign(out) from None
-    with _alone(out):
+    with _alone(run):
         try:
             listed = [*Manifest.read(out).files]
         except (OSError, RuntimeError):
@@ -168,15 +157,19 @@ def _discard_other(out: Path, root: Path, settings: dict[str, Any]) -> None:
             if path.resolve().is_relative_to(place):
                 path.unlink(missing_ok=True)
         shutil.rmtree(out / SHARDS, ignore_errors=True)
-        write_text(out / _SETTINGS, json.dumps(settings))
+        run.begin()
+
+
+def _is_foreign(path: Path) -> bool:
+    # What a process leaves that is killed when it begins is none.
+    return path.name == RECORD_NAME or not is_own_file(path.name)
 
 
 def _require_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    flat = [{**s, **s['source']} for s in (found, wanted)]
     differing = [
-        _SUMS.get(key, f'{key} {flat[0].get(key)} instead of {flat[1][key]}')
-        for key in flat[1]
-        if key != 'source' and flat[0].get(key) != flat[1][key]
+        _SUMS.get(key, f'{key} {found.get(key)} instead of {wanted[key]}')
+        for key in wanted
+        if key != 'source' and found.get(key) != wanted[key]
     ]
     if differing:
         raise FileExistsError(
@@ -186,66 +179,63 @@ def _require_same(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> N
 
 
 @contextmanager
-def _alone(out: Path) -> Generator[None]:
+def _alone(run: RunRecord) -> Generator[None]:
     """Keep others from writing the same pack; a killed process keeps nobody."""
-    lock = filelock.FileLock(out / _LOCK)
+    out = run.directory
     try:
-        (out / UNFINISHED).mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise FileExistsError(
-            f'Expected nobody else to write {out}, got another dfc2020-geo pack at '
-            'work on it; wait for it, or choose another --out.'
-        ) from None
+        out.mkdir(parents=True, exist_ok=True)
+        run.lock()
+    except FileExistsError:
+        if out.is_dir():
+            raise
+        raise _unwritable(out, errno.ENOTDIR) from None
     except OSError as error:
-        raise OSError(
-            f'Expected a folder that can be written to, got {out} ({error.strerror}); '
-            'choose another --out.'
-        ) from error
+        raise _unwritable(out, error.errno) from error
     try:
         yield
     finally:
-        lock.release()
+        run.unlock()
 
 
-@contextmanager
-def _require_room(out: Path) -> Generator[None]:
-    """Say in plain words that a disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise OSError(
-            f'Expected room for {out}, got: {error.strerror}. Make room and run the '
-            'same command again: it goes on where it stopped.'
-        ) from error
+def _unwritable(out: Path, number: int | None) -> OSError:
+    return OSError(
+        f'Expected a folder that can be written to, got {out} '
+        f'({os.strerror(number or 0)}); choose another --out.'
+    )
+
+
+def _remove_record(out: Path) -> None:
+    for path in out.iterdir():
+        if is_own_file(path.name) and path.name != LOCK_NAME:
+            path.unlink(missing_ok=True)
 
 
 def _write(
     plan: PackPlan,
-    out: Path,
+    run: RunRecord,
     settings: dict[str, Any],
     workers: int,
     report: PackProgress,
 ) -> None:
-    write_text(out / _SETTINGS, json.dumps(settings))
+    out = run.directory
+    run.begin()
     (out / SHARDS).mkdir(exist_ok=True)
     remove_leftovers(out, len(plan.shards))
     jobs = [
-        ShardJob(number, plan.root, out, plan.format, files)
+        ShardJob(number, plan.root, run, plan.format, files)
         for number, files in enumerate(plan.shards)
     ]
-    _write_shards(jobs, plan.num_bytes, workers, report)
+    _write_shards(jobs, run, plan.num_bytes, workers, report)
     lists = {file.path: _copy(plan, out, file.path) for file in plan.lists}
-    merge(jobs, out, settings, lists)
+    merge(jobs, run, settings, lists)
 
 
 def _write_shards(
-    jobs: list[ShardJob], total: int, workers: int, report: PackProgress
+    jobs: list[ShardJob], run: RunRecord, total: int, workers: int, report: PackProgress
 ) -> None:
-    """Write the shards that are not there."""
-    jobs = [job for job in jobs if read_record(job) is None]
+    """Write the shards that are not there whole."""
+    finished = read_records(jobs, run.whole_files())
+    jobs = [job for job in jobs if job.number not in finished]
     done = total - sum(map(_size, jobs))
     report(done, total)
     for job in run_jobs(jobs, min(workers, len(jobs))):
@@ -257,10 +247,10 @@ def _size(job: ShardJob) -> int:
     return sum(file.size for file in job.files)
 
 
-def _copy(plan: PackPlan, out: Path, path: str) -> FileDigest:
+def _copy(plan: PackPlan, out: Path, path: str) -> FileStamp:
     """Copy a list of the source."""
     target = out / path
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as unfinished:
         shutil.copyfile(plan.root / path, unfinished)
-    return FileDigest.of(target)
+    return FileStamp.of(target)

@@ -14,7 +14,7 @@ import xxhash
 
 from ...rasters import SIDECAR
 from ...safe_names import find_name_fault
-from ..manifest import LISTS, MANIFEST, UNFINISHED, is_own_file
+from ..manifest import LISTS, MANIFEST, is_begun, is_own_file
 
 #: What may say where on Earth a raster lies, in place of its extension.
 _WORLD = ('.tfw', '.tifw', '.tiffw', '.wld', '.tab')
@@ -281,7 +281,7 @@ def _require_apart(root: Path, out: Path) -> None:
             f'Expected a folder of GeoTIFFs, got {found}: {root}; set --root to the '
             'folder of a data set.'
         )
-    if (root / MANIFEST).exists() or (root / UNFINISHED).exists():
+    if (root / MANIFEST).exists() or is_begun(root):
         raise ValueError(f'Expected a tree of GeoTIFFs, got a pack: {root}.')
     source, pack = root.resolve(), out.resolve()
     if pack.is_relative_to(source) or source.is_relative_to(pack):

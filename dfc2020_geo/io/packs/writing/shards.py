@@ -1,9 +1,8 @@
 """Writing shards: pieces of work that depend on nothing but their files."""
 
-import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ import numpy as np
 import xxhash
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
-from ...atomic import UNFINISHED as PART
-from ...atomic import replacing, write_text
+from ...atomic import replacing
 from ...rasters import read_grid, read_raw, require_real
+from ...run_record import FileStamp, FinishedFile, RunRecord
 from ...tiffs import RawBands
 from ..codecs import FORMATS, encode_band
-from ..manifest import MAX_BAND, SHARDS, UNFINISHED, RasterProfile, shard_name
-from ..tensors import FileDigest, TensorWriter
+from ..manifest import MAX_BAND, SHARDS, RasterProfile, shard_name
+from ..tensors import TensorWriter
 from .plan import SourceFile, digest_files
 
 #: Narrower types to try, by the type of a source; the images that a network reads have
@@ -39,14 +38,14 @@ class ShardJob:
     Attributes:
         number: Its position.
         root: The tree that is packed.
-        out: The pack.
+        run: The record of the run, in the folder of the pack.
         format: Format of the pack.
         files: The rasters, in order.
     """
 
     number: int
     root: Path
-    out: Path
+    run: RunRecord
     format: str
     files: list[SourceFile]
 
@@ -74,53 +73,37 @@ class RasterRow:
 class ShardRecord:
     """What is in a finished shard: its file, and its rasters in order."""
 
-    stored: FileDigest
+    stored: FileStamp
     rows: list[RasterRow]
 
 
-def _record_path(out: Path, number: int) -> Path:
-    return out / UNFINISHED / f'{number:05}.json'
-
-
-def write_record(job: ShardJob, record: ShardRecord) -> None:
-    """Note what is in a shard, which makes it a finished one.
+def read_records(
+    jobs: Iterable[ShardJob], files: Mapping[str, FinishedFile]
+) -> dict[int, ShardRecord]:
+    """Read what is in the shards that are finished.
 
     Args:
-        job: The shard.
-        record: What is in it.
-    """
-    rows = [[r.profile, r.start, r.transform, r.sizes, r.sums] for r in record.rows]
-    files = digest_files(job.files)
-    content = {'files': files, 'stored': record.stored, 'rows': rows}
-    write_text(_record_path(job.out, job.number), json.dumps(content))
-
-
-def read_record(job: ShardJob) -> ShardRecord | None:
-    """Read what is in a shard.
-
-    Args:
-        job: The shard.
+        jobs: The shards.
+        files: The finished files of the run, by name.
 
     Returns:
-        Its record, None if the shard is not finished, or of other files.
+        Records by the numbers of the shards, of the same files alone.
     """
-    try:
-        content = json.loads(_record_path(job.out, job.number).read_text())
-        stored = FileDigest(*content['stored'])
+    records = {}
+    for job in jobs:
+        file = files.get(shard_name(job.number))
+        if file is None or file.content['files'] != digest_files(job.files):
+            continue
         rows = [
             RasterRow(RasterProfile(*profile), *rest)
-            for profile, *rest in content['rows']
+            for profile, *rest in file.content['rows']
         ]
-        files = content['files']
-        size = os.stat(job.out / shard_name(job.number)).st_size
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    same = files == digest_files(job.files) and size == stored.size
-    return ShardRecord(stored, rows) if same else None
+        records[job.number] = ShardRecord(file.stamp, rows)
+    return records
 
 
 def write_shard(job: ShardJob) -> None:
-    """Write a shard, and then the record that says what is in it.
+    """Write a shard, and note in the record what is in it.
 
     Args:
         job: What to write.
@@ -130,12 +113,14 @@ def write_shard(job: ShardJob) -> None:
         RuntimeError: If a source is damaged, or changes meanwhile.
     """
     names = [file.path for file in job.files]
-    with replacing(job.out / shard_name(job.number)) as unfinished:
+    with replacing(job.run.directory / shard_name(job.number)) as unfinished:
         with TensorWriter(unfinished, names) as writer:
             rows = [_add(job, file, writer) for file in job.files]
             writer.finish({'format': job.format, 'encoding': FORMATS[job.format]})
-        stored = FileDigest.of(unfinished)
-    write_record(job, ShardRecord(stored, rows))
+        stamp = FileStamp.of(unfinished)
+    noted = [[r.profile, r.start, r.transform, r.sizes, r.sums] for r in rows]
+    content = {'files': digest_files(job.files), 'rows': noted}
+    job.run.note(shard_name(job.number), content, stamp)
 
 
 def _add(job: ShardJob, file: SourceFile, writer: TensorWriter) -> RasterRow:
@@ -213,8 +198,6 @@ def remove_leftovers(out: Path, num_shards: int) -> None:
     for path in (out / SHARDS).iterdir():
         if path.name not in names:
             path.unlink()
-    for path in (out / UNFINISHED).glob(f'*{PART}'):
-        path.unlink()
 
 
 def run_jobs(jobs: list[ShardJob], workers: int) -> Iterator[ShardJob]:
