@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from ..bands import DEFAULT_BANDS
 from .indexing.dfc2020 import index_dfc2020
 from .indexing.table import PatchTable
-from .patches import PatchDataset, Transform
+from .patches import PatchDataset, SampleTransform
 
 DFC2020Split = Literal[
     'val', 'test', 'all', 'copernicus-train', 'copernicus-val', 'copernicus-test'
@@ -81,7 +81,7 @@ class DFC2020Patches(PatchDataset):
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         cities: Sequence[str] | None = None,
-        transforms: Transform | None = None,
+        transforms: SampleTransform | None = None,
     ) -> None:
         """Initialize a new DFC2020Patches instance.
 

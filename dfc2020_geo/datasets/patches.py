@@ -26,7 +26,7 @@ from .plotting import DrawsSamples
 from .reading import Reader, make_reader, other_sizes, want_bands
 from .stored import store_bands
 
-Transform = Callable[[Sample], Sample]
+SampleTransform = Callable[[Sample], Sample]
 
 
 class PatchesNotFoundError(DatasetNotFoundError):
@@ -78,7 +78,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         split: str,
         bands: Sequence[str],
         scheme: str,
-        transforms: Transform | None,
+        transforms: SampleTransform | None,
     ) -> None:
         """Initialize a new PatchDataset instance.
 

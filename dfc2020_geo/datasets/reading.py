@@ -11,18 +11,18 @@ from ..io.packs import Pack
 from ..io.rasters import read_raw, require_real
 from ..io.tiffs import RawBands
 from .indexing.files import PatchFiles
-from .indexing.names import Kind
+from .indexing.names import FileKind
 from .indexing.table import PatchTable
 
 #: Of each kind of file that is read: positions of bands, counted from 1, and how many it
 #: must have.
-type Wanted = Mapping[Kind, tuple[tuple[int, ...], int]]
+type WantedBands = Mapping[FileKind, tuple[tuple[int, ...], int]]
 
 #: In place of a raster's row: not looked for yet, and none.
 _UNKNOWN, _NONE = -1, -2
 
 
-def want_bands(bands: Sequence[Band], num_label_bands: int) -> Wanted:
+def want_bands(bands: Sequence[Band], num_label_bands: int) -> WantedBands:
     """Say what is read of a patch: bands of its images, and its label.
 
     Args:
@@ -32,7 +32,7 @@ def want_bands(bands: Sequence[Band], num_label_bands: int) -> Wanted:
     Returns:
         The sensors in channel order, then the label.
     """
-    wanted: dict[Kind, tuple[tuple[int, ...], int]] = {}
+    wanted: dict[FileKind, tuple[tuple[int, ...], int]] = {}
     for band in bands:
         indexes, num_bands = wanted.get(band.sensor, ((), FILE_BANDS[band.sensor]))
         wanted[band.sensor] = (*indexes, band.file_index), num_bands
@@ -47,7 +47,7 @@ class Reader(ABC):
         wanted: What is read of them.
     """
 
-    def __init__(self, files: PatchTable, wanted: Wanted) -> None:
+    def __init__(self, files: PatchTable, wanted: WantedBands) -> None:
         """Initialize a new Reader instance.
 
         Args:
@@ -58,15 +58,17 @@ class Reader(ABC):
         self.wanted = wanted
 
     @abstractmethod
-    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
+    def read(
+        self, index: int, out: Mapping[Any, np.ndarray]
+    ) -> dict[FileKind, RawBands]:
         """Read the files of a patch.
 
         Args:
             index: Position of the patch, counted from the end if negative.
-            out: Arrays to read into, as far as they fit, by kinds.
+            out: Arrays to read into, as far as they fit, by rasters.
 
         Returns:
-            Bands in the types that they are stored in, of the kinds that there are.
+            Bands in the types that they are stored in, of the rasters that there are.
 
         Raises:
             IndexError: If there is no such patch.
@@ -77,7 +79,9 @@ class Reader(ABC):
 class TreeReader(Reader):
     """Reads GeoTIFFs."""
 
-    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
+    def read(
+        self, index: int, out: Mapping[Any, np.ndarray]
+    ) -> dict[FileKind, RawBands]:
         """Read the files of a patch.
 
         Args:
@@ -100,7 +104,7 @@ class TreeReader(Reader):
 class PackReader(Reader):
     """Reads rasters of a pack, and remembers where they are."""
 
-    def __init__(self, pack: Pack, files: PatchTable, wanted: Wanted) -> None:
+    def __init__(self, pack: Pack, files: PatchTable, wanted: WantedBands) -> None:
         """Initialize a new PackReader instance.
 
         Args:
@@ -116,7 +120,9 @@ class PackReader(Reader):
         """Copy to another process without what is soon found again."""
         return PackReader, (self._pack, self.files, self.wanted)
 
-    def read(self, index: int, out: Mapping[Any, np.ndarray]) -> dict[Kind, RawBands]:
+    def read(
+        self, index: int, out: Mapping[Any, np.ndarray]
+    ) -> dict[FileKind, RawBands]:
         """Read the files of a patch; packs hold none but real numbers.
 
         Args:
@@ -129,14 +135,14 @@ class PackReader(Reader):
         rows = self._rows[index].tolist()
         if _UNKNOWN in rows:
             rows = self._find(index)
-        kinds, wanted = [], []
+        rasters, wanted = [], []
         for row, (kind, (indexes, num_bands)) in zip(
             rows, self.wanted.items(), strict=True
         ):
             if row != _NONE:
-                kinds.append(kind)
+                rasters.append(kind)
                 wanted.append((row, indexes, num_bands, out.get(kind)))
-        return dict(zip(kinds, self._pack.read_rows(wanted), strict=True))
+        return dict(zip(rasters, self._pack.read_rows(wanted), strict=True))
 
     def _find(self, index: int) -> list[int]:
         """Find the rows of a patch in the table of the pack."""
@@ -147,7 +153,7 @@ class PackReader(Reader):
         return rows
 
 
-def make_reader(pack: Pack | None, files: PatchTable, wanted: Wanted) -> Reader:
+def make_reader(pack: Pack | None, files: PatchTable, wanted: WantedBands) -> Reader:
     """Make what reads the files of patches.
 
     Args:
@@ -163,7 +169,7 @@ def make_reader(pack: Pack | None, files: PatchTable, wanted: Wanted) -> Reader:
     )
 
 
-def other_sizes(files: PatchFiles, found: Mapping[Kind, RawBands]) -> RuntimeError:
+def other_sizes(files: PatchFiles, found: Mapping[FileKind, RawBands]) -> RuntimeError:
     """Say that the files of a patch differ in height or width.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from ..bands import DEFAULT_BANDS
 from .indexing.sen12ms import index_sen12ms
 from .indexing.table import PatchTable
-from .patches import PatchDataset, Transform
+from .patches import PatchDataset, SampleTransform
 
 SEN12MSSplit = Literal['train', 'holdout', 'geo_train', 'geo_val']
 
@@ -72,7 +72,7 @@ class SEN12MSPatches(PatchDataset):
         split: SEN12MSSplit = 'train',
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
-        transforms: Transform | None = None,
+        transforms: SampleTransform | None = None,
     ) -> None:
         """Initialize a new SEN12MSPatches instance.
 

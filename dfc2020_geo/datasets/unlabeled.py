@@ -6,7 +6,7 @@ from pathlib import Path
 from ..bands import DEFAULT_BANDS
 from .indexing.table import PatchTable
 from .indexing.unlabeled import index_unlabeled
-from .patches import PatchDataset, Transform
+from .patches import PatchDataset, SampleTransform
 
 
 class UnlabeledPatches(PatchDataset):
@@ -43,7 +43,7 @@ class UnlabeledPatches(PatchDataset):
         root: Path | str = 'data/unlabeled',
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
-        transforms: Transform | None = None,
+        transforms: SampleTransform | None = None,
     ) -> None:
         """Initialize a new UnlabeledPatches instance.
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...bands import Sensor
-from .layout import Layout, find_places, name_some, not_found
-from .names import Kind, Run, patch_name
+from .layout import FolderLayout, find_raster_folders, name_some, not_found
+from .names import FileKind, FileNames, patch_name
 from .pairing import file_name, pair, pair_labelled, require_twins
 from .table import PatchTable
 from .trees import Tree
@@ -21,12 +21,12 @@ _PHASE_FOLDER = (
 )
 
 
-def _phase(name: str) -> Layout:
+def _phase(name: str) -> FolderLayout:
     """Lay out a phase of the split zips, in the ways they have been extracted.
 
     What a file is stands in its name: the folders differ from copy to copy.
     """
-    return Layout(
+    return FolderLayout(
         folders=re.compile(_PHASE_FOLDER),
         rasters=re.compile(
             rf'(?:[^/]+/(?={_PHASE_FOLDER}/))?(?:{_PHASE_FOLDER}/)*'
@@ -39,7 +39,7 @@ def _phase(name: str) -> Layout:
     )
 
 
-_PUBLIC = Layout(
+_PUBLIC = FolderLayout(
     folders=re.compile(
         r'DFC_Public_Dataset|ROIs0000_(autumn|fall|winter|spring|summer)'
         r'|(s1|s2|dfc)_[^_]+'
@@ -52,7 +52,7 @@ _PUBLIC = Layout(
     ),
     expected='DFC_Public_Dataset with folders like ROIs0000_autumn/s2_Mumbai',
 )
-_COPERNICUS = Layout(
+_COPERNICUS = FolderLayout(
     folders=re.compile('dfc2020_s1s2|s1|s2|dfc'),
     rasters=re.compile(
         r'(?:[^/]+/)?(?:dfc2020_s1s2/)?(?P<kind>s1|s2|dfc)'
@@ -115,41 +115,48 @@ def index_dfc2020(
         ValueError: If a city is unknown.
     """
     layout = _LAYOUTS[split]
-    runs = _find_runs(tree, layout)
-    kinds: tuple[Kind, ...] = (*sensors, 'dfc')
+    file_names = _find_file_names(tree, layout)
+    kinds: tuple[FileKind, ...] = (*sensors, 'dfc')
     patches = None
-    if not runs:
+    if not file_names:
         pass
     elif split == 'all':
-        patches = _pair_public(tree, runs, kinds, cities)
+        patches = _pair_public(tree, file_names, kinds, cities)
     elif split in _COPERNICUS_PARTS:
-        patches = _pair_copernicus(tree, runs, kinds, _COPERNICUS_PARTS[split])
+        patches = _pair_copernicus(tree, file_names, kinds, _COPERNICUS_PARTS[split])
     else:
-        patches = pair_labelled(tree.root, runs, kinds)
+        patches = pair_labelled(tree.root, file_names, kinds)
     if not patches:
         raise not_found(tree, layout.expected, _hint(tree, layout))
     return patches
 
 
-def _find_runs(tree: Tree, layout: Layout) -> list[Run]:
-    return [run for place in find_places(tree, layout) for run in place.runs]
+def _find_file_names(tree: Tree, layout: FolderLayout) -> list[FileNames]:
+    return [
+        names
+        for place in find_raster_folders(tree, layout)
+        for names in place.file_names
+    ]
 
 
-def _hint(tree: Tree, layout: Layout) -> str:
+def _hint(tree: Tree, layout: FolderLayout) -> str:
     """Say which other packagings are there."""
     return ' '.join(
         text
         for split, text in _FOUND.items()
-        if _LAYOUTS[split] is not layout and _find_runs(tree, _LAYOUTS[split])
+        if _LAYOUTS[split] is not layout and _find_file_names(tree, _LAYOUTS[split])
     )
 
 
 def _pair_public(
-    tree: Tree, runs: Sequence[Run], kinds: Sequence[Kind], cities: Sequence[str] | None
+    tree: Tree,
+    file_names: Sequence[FileNames],
+    kinds: Sequence[FileKind],
+    cities: Sequence[str] | None,
 ) -> PatchTable:
     """Pair what is complete: the release is known to hold patches that are not."""
     if cities is not None:
-        present = sorted({_city(run) for run in runs})
+        present = sorted({_city(names) for names in file_names})
         wanted = [cities] if isinstance(cities, str) else list(cities)
         unknown = [city for city in wanted if city not in present]
         if unknown or not wanted:
@@ -157,8 +164,8 @@ def _pair_public(
                 f'Expected one or more of the cities {", ".join(present)}, '
                 f'got {unknown or wanted}.'
             )
-        runs = [run for run in runs if _city(run) in wanted]
-    patches, incomplete = pair(tree.root, runs, kinds)
+        file_names = [names for names in file_names if _city(names) in wanted]
+    patches, incomplete = pair(tree.root, file_names, kinds)
     if incomplete:
         names = [file_name(next(iter(files.values()))) for files in incomplete]
         logger.warning(
@@ -169,25 +176,25 @@ def _pair_public(
     return patches
 
 
-def _city(run: Run) -> str:
-    return run.scene.partition('/')[2]
+def _city(names: FileNames) -> str:
+    return names.scene.partition('/')[2]
 
 
 def _pair_copernicus(
-    tree: Tree, runs: Sequence[Run], kinds: Sequence[Kind], part: str
+    tree: Tree, file_names: Sequence[FileNames], kinds: Sequence[FileKind], part: str
 ) -> PatchTable:
     """Pair what a list of Copernicus-Bench names."""
-    folder = runs[0].folder.rpartition('/')[0]
+    folder = file_names[0].folder.rpartition('/')[0]
     home = tree.root / folder
     path = home / f'dfc-{part}-new.csv'
     if not tree.is_file(path):
         expected = f'{path.name} beside s1, s2 and dfc'
         raise not_found(tree, expected, 'Extract it there.', folder)
     listed = _read_list(path)
-    chosen = [kept for run in runs for kept in run.keep(listed)]
+    chosen = [kept for names in file_names for kept in names.keep(listed)]
     patches, incomplete = pair(tree.root, chosen, kinds)
     require_twins(home, incomplete, kinds)
-    absent = sorted(listed - {name for run in chosen for name in run.patches})
+    absent = sorted(listed - {name for names in chosen for name in names.patches})
     if absent:
         raise FileNotFoundError(
             f'Expected the patches of {path} in {home}, got {len(absent)} without any '

@@ -1,4 +1,4 @@
-"""The files of a patch, and what those of many have in common."""
+"""The files of a patch, and the path prefixes that many patches share."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class PatchFiles:
         return path
 
 
-class Ends(NamedTuple):
+class PathEnds(NamedTuple):
     """What paths of one kind have in common.
 
     Attributes:
@@ -47,7 +47,7 @@ class Ends(NamedTuple):
     extension: str
 
 
-class Group(NamedTuple):
+class PatchGroup(NamedTuple):
     """Patches whose files lie side by side and differ in one part of their names.
 
     Attributes:
@@ -60,6 +60,6 @@ class Group(NamedTuple):
 
     prefix: str
     scene: str
-    s2: Ends | None
-    s1: Ends | None
-    label: Ends | None
+    s2: PathEnds | None
+    s1: PathEnds | None
+    label: PathEnds | None

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from .names import Run, match_names
+from .names import FileNames, match_names
 from .trees import Tree
 
 _ARCHIVES = ('.zip', '.tar', '.gz', '.tgz')
@@ -17,7 +17,7 @@ _MAX_DEPTH = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FolderLayout:
     """How the files of a packaging lie below its root.
 
     Attributes:
@@ -36,7 +36,7 @@ class Layout:
     places: re.Pattern[str] | None = None
 
 
-class Place:
+class RasterFolder:
     """A folder of a packaging that may hold rasters.
 
     Attributes:
@@ -46,9 +46,13 @@ class Place:
     """
 
     def __init__(
-        self, tree: Tree, layout: Layout, path: str, names: list[str] | None = None
+        self,
+        tree: Tree,
+        layout: FolderLayout,
+        path: str,
+        names: list[str] | None = None,
     ) -> None:
-        """Initialize a new Place instance.
+        """Initialize a new RasterFolder instance.
 
         Args:
             tree: Where to look.
@@ -63,7 +67,7 @@ class Place:
         self.scene = f'{match["season"]}/{match["scene"]}' if match else ''
 
     @cached_property
-    def runs(self) -> list[Run]:
+    def file_names(self) -> list[FileNames]:
         """Its rasters; the folder is read now, if it was not before."""
         names = self._names
         if names is None:
@@ -71,7 +75,7 @@ class Place:
         return match_names(self._layout.rasters, self.path, names)
 
 
-def find_places(tree: Tree, layout: Layout) -> list[Place]:
+def find_raster_folders(tree: Tree, layout: FolderLayout) -> list[RasterFolder]:
     """Find the folders of a packaging in its root, or one level deeper.
 
     Args:
@@ -84,8 +88,8 @@ def find_places(tree: Tree, layout: Layout) -> list[Place]:
     """
     folders, names = tree.scan('')
     own = [name for name in folders if layout.folders.fullmatch(name)]
-    places = [Place(tree, layout, '', names), *_walk_all(tree, own, layout)]
-    if any(place.runs for place in places):
+    places = [RasterFolder(tree, layout, '', names), *_walk_all(tree, own, layout)]
+    if any(place.file_names for place in places):
         return places
     other = [name for name in folders if name not in own and _is_readable(tree, name)]
     return list(_walk_all(tree, other, layout))
@@ -99,18 +103,20 @@ def _is_readable(tree: Tree, folder: str) -> bool:
     return True
 
 
-def _walk_all(tree: Tree, folders: Iterable[str], layout: Layout) -> Iterator[Place]:
+def _walk_all(
+    tree: Tree, folders: Iterable[str], layout: FolderLayout
+) -> Iterator[RasterFolder]:
     for folder in folders:
         yield from _walk(tree, folder, layout)
 
 
-def _walk(tree: Tree, folder: str, layout: Layout) -> Iterator[Place]:
+def _walk(tree: Tree, folder: str, layout: FolderLayout) -> Iterator[RasterFolder]:
     """Yield a folder and those below it that belong to the layout."""
     if layout.places and layout.places.fullmatch(folder):
-        yield Place(tree, layout, folder)
+        yield RasterFolder(tree, layout, folder)
         return
     folders, names = tree.scan(folder)
-    yield Place(tree, layout, folder, names)
+    yield RasterFolder(tree, layout, folder, names)
     if folder.count('/') < _MAX_DEPTH:
         inner = (name for name in folders if layout.folders.fullmatch(name))
         yield from _walk_all(tree, (f'{folder}/{name}' for name in inner), layout)

@@ -1,4 +1,4 @@
-"""Names of files: which patch a file belongs to, and many names taken as one."""
+"""File names: the patch a file belongs to, and names that differ in one part."""
 
 import re
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from .files import SEPARATOR
 
 #: What is in a file: ``'s1'``, ``'s2'``, or labels, ``'lc'`` or ``'dfc'``.
-type Kind = str
+type FileKind = str
 
 
 def rename(name: str, old: str, new: str) -> str:
@@ -24,7 +24,7 @@ def rename(name: str, old: str, new: str) -> str:
     return name.replace(f'_{old}_', f'_{new}_')
 
 
-def patch_name(stem: str, kind: Kind) -> str:
+def patch_name(stem: str, kind: FileKind) -> str:
     """Name the patch that a file belongs to.
 
     Args:
@@ -37,7 +37,7 @@ def patch_name(stem: str, kind: Kind) -> str:
     return rename(rename(stem, kind, 's2'), 's1', 's2')
 
 
-class Run(NamedTuple):
+class FileNames(NamedTuple):
     """Files of one folder whose names differ in one part only.
 
     Attributes:
@@ -50,7 +50,7 @@ class Run(NamedTuple):
         extension: What their names end in, with the dot.
     """
 
-    kind: Kind
+    kind: FileKind
     scene: str
     folder: str
     prefix: str
@@ -73,52 +73,54 @@ class Run(NamedTuple):
         prefix = self.patch_prefix
         return [f'{prefix}{middle}' for middle in self.middles.split(SEPARATOR)]
 
-    def keep(self, patches: Collection[str]) -> list['Run']:
-        """Keep the files of some patches: one run, or none if no file is left.
+    def keep(self, patches: Collection[str]) -> list['FileNames']:
+        """Keep the files of some patches: one element, or none if no file is left.
 
         Args:
             patches: Names of patches.
 
         Returns:
-            One run, or none if no file is left.
+            These names, or nothing if no file is left.
         """
         named = zip(self.middles.split(SEPARATOR), self.patches, strict=True)
         kept = [middle for middle, patch in named if patch in patches]
         return [self._replace(middles=SEPARATOR.join(kept))] if kept else []
 
 
-def match_names(rasters: re.Pattern[str], folder: str, names: list[str]) -> list[Run]:
-    """Bring the rasters of a packaging into runs.
+def match_names(
+    rasters: re.Pattern[str], folder: str, names: list[str]
+) -> list[FileNames]:
+    """Bring the rasters of a packaging together.
 
     Args:
-        rasters: The paths of its rasters, see ``Layout``.
+        rasters: The paths of its rasters, see ``FolderLayout``.
         folder: A folder, from the root.
         names: Names of GeoTIFFs in the folder, sorted; others are left out.
 
     Returns:
         Its rasters in the folder.
     """
-    parts: dict[Run, list[str]] = {}
+    parts: dict[FileNames, list[str]] = {}
     for name in names:
         match = rasters.fullmatch(f'{folder}/{name}' if folder else name)
         if not match:
             continue
         stem, scene = match['stem'], f'{match["season"]}/{match["scene"]}'
         cut = stem.rindex('_p') + len('_p')
-        run = Run(match['kind'], scene, folder, stem[:cut], '', name[len(stem) :])
+        key = FileNames(match['kind'], scene, folder, stem[:cut], '', name[len(stem) :])
         # All that differs is digits: what holds for the first name, holds for each.
         if (
             not parts
-            and (middles := _split_all(names, run)) is not None
+            and (middles := _split_all(names, key)) is not None
             and _are_numbers(middles)
         ):
-            return [run._replace(middles=middles)]
-        parts.setdefault(run, []).append(stem[cut:])
-    return [run._replace(middles=SEPARATOR.join(m)) for run, m in parts.items()]
+            return [key._replace(middles=middles)]
+        parts.setdefault(key, []).append(stem[cut:])
+    return [key._replace(middles=SEPARATOR.join(m)) for key, m in parts.items()]
 
 
-def group_names(kind: Kind, folder: str, names: list[str]) -> list[Run]:
-    """Bring rasters of any names into runs, by what stands before the last ``_``.
+def group_names(kind: FileKind, folder: str, names: list[str]) -> list[FileNames]:
+    """Bring rasters of any names together, by what stands before the last ``_``.
 
     Args:
         kind: What is in the files.
@@ -128,24 +130,24 @@ def group_names(kind: Kind, folder: str, names: list[str]) -> list[Run]:
     Returns:
         The files, without a scene.
     """
-    parts: dict[Run, list[str]] = {}
+    parts: dict[FileNames, list[str]] = {}
     for name in names:
         stem, dot, extension = name.rpartition('.')
         cut = stem.rfind('_') + 1
-        run = Run(kind, '', folder, stem[:cut], '', dot + extension)
-        if not parts and (middles := _split_all(names, run)) and '_' not in middles:
-            return [run._replace(middles=middles)]
-        parts.setdefault(run, []).append(stem[cut:])
-    return [run._replace(middles=SEPARATOR.join(m)) for run, m in parts.items()]
+        key = FileNames(kind, '', folder, stem[:cut], '', dot + extension)
+        if not parts and (middles := _split_all(names, key)) and '_' not in middles:
+            return [key._replace(middles=middles)]
+        parts.setdefault(key, []).append(stem[cut:])
+    return [key._replace(middles=SEPARATOR.join(m)) for key, m in parts.items()]
 
 
-def _split_all(names: list[str], run: Run) -> str | None:
+def _split_all(names: list[str], key: FileNames) -> str | None:
     """Cut prefix and extension off all names at once; None if they differ."""
     text = SEPARATOR.join(names)
-    between = f'{run.extension}{SEPARATOR}{run.prefix}'
-    if not text.startswith(run.prefix) or not text.endswith(run.extension):
+    between = f'{key.extension}{SEPARATOR}{key.prefix}'
+    if not text.startswith(key.prefix) or not text.endswith(key.extension):
         return None
-    middles = text[len(run.prefix) : len(text) - len(run.extension)]
+    middles = text[len(key.prefix) : len(text) - len(key.extension)]
     shortened = middles.replace(between, SEPARATOR)
     cuts = (len(names) - 1) * (len(between) - len(SEPARATOR))
     return shortened if len(shortened) == len(middles) - cuts else None

@@ -8,21 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .files import SEPARATOR, Ends, Group
+from .files import SEPARATOR, PatchGroup, PathEnds
 from .layout import name_some
-from .names import Kind, Run
+from .names import FileKind, FileNames
 from .table import PatchTable
 
 logger = logging.getLogger(__name__)
 
 #: The files of a patch that lacks some: path by kind.
-type Incomplete = dict[Kind, str]
+type IncompletePatch = dict[FileKind, str]
 
 
 class _Part(NamedTuple):
     """Complete patches that differ in one part of their names, sorted by them."""
 
-    files: dict[Kind, Run]
+    files: dict[FileKind, FileNames]
     middles: str
 
     def name(self, middle: str) -> str:
@@ -38,33 +38,35 @@ class _Part(NamedTuple):
         return self.name(self.middles.rpartition(SEPARATOR)[2])
 
     @property
-    def group(self) -> Group:
-        ends = {k: Ends(run.start, run.extension) for k, run in self.files.items()}
+    def group(self) -> PatchGroup:
+        ends = {
+            k: PathEnds(names.start, names.extension) for k, names in self.files.items()
+        }
         label = ends.get('lc') or ends.get('dfc')
-        return Group(
+        return PatchGroup(
             _id_prefix(self.files), next(iter(self.files.values())).scene,
             ends.get('s2'), ends.get('s1'), label,
         )  # fmt: skip
 
 
-def _id_prefix(files: dict[Kind, Run]) -> str:
-    run = next(iter(files.values()))
-    return files['s2'].prefix if 's2' in files else run.patch_prefix
+def _id_prefix(files: dict[FileKind, FileNames]) -> str:
+    names = next(iter(files.values()))
+    return files['s2'].prefix if 's2' in files else names.patch_prefix
 
 
-def _file_name(files: dict[Kind, Run], middle: str) -> str:
+def _file_name(files: dict[FileKind, FileNames], middle: str) -> str:
     named = files.get('s2') or next(iter(files.values()))
     return f'{_id_prefix(files)}{middle}{named.extension}'
 
 
 def pair(
-    root: Path, runs: Iterable[Run], kinds: Sequence[Kind]
-) -> tuple[PatchTable, list[Incomplete]]:
+    root: Path, file_names: Iterable[FileNames], kinds: Sequence[FileKind]
+) -> tuple[PatchTable, list[IncompletePatch]]:
     """Bring the files of each patch together.
 
     Args:
         root: Folder in which the files were found.
-        runs: Files, of which those of other kinds are left out.
+        file_names: Files, of which those of other kinds are left out.
         kinds: The kinds of files that a patch needs.
 
     Returns:
@@ -74,17 +76,17 @@ def pair(
     Raises:
         RuntimeError: If two files claim to be the same part of a patch.
     """
-    rivals: dict[str, list[Run]] = {}  # only these can hold files of one patch
-    for run in runs:
-        if run.kind in kinds:
-            rivals.setdefault(run.patch_prefix, []).append(run)
+    rivals: dict[str, list[FileNames]] = {}  # only these can hold files of one patch
+    for names in file_names:
+        if names.kind in kinds:
+            rivals.setdefault(names.patch_prefix, []).append(names)
     parts: list[_Part] = []
-    incomplete: list[tuple[str, Incomplete]] = []
+    incomplete: list[tuple[str, IncompletePatch]] = []
     for group in rivals.values():
-        files = {run.kind: run for run in group}
+        files = {names.kind: names for names in group}
         middles = group[0].middles
         if len(files) == len(group) == len(kinds) and all(
-            run.middles == middles for run in group
+            names.middles == middles for names in group
         ):
             parts.append(_Part(files, middles))
         else:
@@ -96,37 +98,37 @@ def pair(
 
 
 def _pair_each(
-    root: Path, runs: Iterable[Run], num_kinds: int
-) -> tuple[list[_Part], list[tuple[str, Incomplete]]]:
+    root: Path, file_names: Iterable[FileNames], num_kinds: int
+) -> tuple[list[_Part], list[tuple[str, IncompletePatch]]]:
     """Bring files together one by one."""
-    patches: dict[str, dict[Kind, Run]] = {}
-    for run in runs:
-        for middle in run.middles.split(SEPARATOR):
+    patches: dict[str, dict[FileKind, FileNames]] = {}
+    for names in file_names:
+        for middle in names.middles.split(SEPARATOR):
             files = patches.setdefault(middle, {})
-            if run.kind in files:
+            if names.kind in files:
                 raise RuntimeError(
-                    f'Expected one {run.kind} file of patch {run.patch_prefix}{middle}, '
-                    f'got {_path(root, files[run.kind], middle)} and '
-                    f'{_path(root, run, middle)}; remove one of them.'
+                    f'Expected one {names.kind} file of patch {names.patch_prefix}{middle}, '
+                    f'got {_path(root, files[names.kind], middle)} and '
+                    f'{_path(root, names, middle)}; remove one of them.'
                 )
-            files[run.kind] = run
-    complete: dict[tuple[tuple[Kind, Run], ...], list[str]] = {}
+            files[names.kind] = names
+    complete: dict[tuple[tuple[FileKind, FileNames], ...], list[str]] = {}
     incomplete = []
     for middle, files in patches.items():
         if len(files) == num_kinds:
             complete.setdefault(tuple(files.items()), []).append(middle)
         else:
-            paths = {kind: _path(root, run, middle) for kind, run in files.items()}
+            paths = {kind: _path(root, names, middle) for kind, names in files.items()}
             incomplete.append((_file_name(files, middle), paths))
     parts = [_sorted_part(dict(files), middles) for files, middles in complete.items()]
     return parts, incomplete
 
 
-def _path(root: Path, run: Run, middle: str) -> str:
-    return f'{root.as_posix()}/{run.start}{middle}{run.extension}'
+def _path(root: Path, names: FileNames, middle: str) -> str:
+    return f'{root.as_posix()}/{names.start}{middle}{names.extension}'
 
 
-def _sorted_part(files: dict[Kind, Run], middles: Iterable[str]) -> _Part:
+def _sorted_part(files: dict[FileKind, FileNames], middles: Iterable[str]) -> _Part:
     ordered = sorted(middles, key=lambda middle: _file_name(files, middle))
     return _Part(files, SEPARATOR.join(ordered))
 
@@ -151,12 +153,14 @@ def _name_each(parts: Iterable[_Part]) -> Iterator[tuple[str, int, str]]:
             yield part.name(middle), position, middle
 
 
-def pair_labelled(root: Path, runs: Iterable[Run], kinds: Sequence[Kind]) -> PatchTable:
+def pair_labelled(
+    root: Path, file_names: Iterable[FileNames], kinds: Sequence[FileKind]
+) -> PatchTable:
     """Pair files of which each image must have its twin and its label.
 
     Args:
         root: Folder in which the files were found, for messages.
-        runs: The files.
+        file_names: The files.
         kinds: The kinds of files that a patch needs, the label's last.
 
     Returns:
@@ -167,7 +171,7 @@ def pair_labelled(root: Path, runs: Iterable[Run], kinds: Sequence[Kind]) -> Pat
         FileNotFoundError: If an image has no twin or no label.
         RuntimeError: If a file is there twice.
     """
-    patches, incomplete = pair(root, runs, kinds)
+    patches, incomplete = pair(root, file_names, kinds)
     label = kinds[-1]
     images = [files for files in incomplete if list(files) != [label]]
     num_left_out = len(incomplete) - len(images)
@@ -180,7 +184,7 @@ def pair_labelled(root: Path, runs: Iterable[Run], kinds: Sequence[Kind]) -> Pat
 
 
 def require_twins(
-    root: Path, incomplete: Iterable[Incomplete], kinds: Sequence[Kind]
+    root: Path, incomplete: Iterable[IncompletePatch], kinds: Sequence[FileKind]
 ) -> None:
     """Check that no patch lacks a file.
 
@@ -192,7 +196,7 @@ def require_twins(
     Raises:
         FileNotFoundError: If one does; the message counts them and names the first.
     """
-    without: dict[tuple[Kind, Kind], list[str]] = {}
+    without: dict[tuple[FileKind, FileKind], list[str]] = {}
     for files in incomplete:
         has = next(kind for kind in kinds if kind in files)
         for lacks in (kind for kind in kinds if kind not in files):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...bands import Sensor
-from .layout import Layout, Place, find_places, not_found
-from .names import Kind, Run, patch_name
+from .layout import FolderLayout, RasterFolder, find_raster_folders, not_found
+from .names import FileKind, FileNames, patch_name
 from .pairing import pair_labelled
 from .table import PatchTable
 from .trees import Tree
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _SEASONS = ('ROIs1158_spring', 'ROIs1868_summer', 'ROIs1970_fall', 'ROIs2017_winter')
 _SEASON = f'(?P<season>{"|".join(_SEASONS)})'
 
-_LAYOUT = Layout(
+_LAYOUT = FolderLayout(
     folders=re.compile(rf'{_SEASON}|(s1|s2|lc)_\d+'),
     rasters=re.compile(
         rf'(?:[^/]+/)?{_SEASON}/(?P<kind>s1|s2|lc)_(?P<scene>\d+)'
@@ -64,13 +64,13 @@ def index_sen12ms(tree: Tree, split: str, sensors: Sequence[Sensor]) -> PatchTab
             there is no list.
         RuntimeError: If a line of the list is not understood, or a file is there twice.
     """
-    places = find_places(tree, _LAYOUT)
-    if not any(place.runs for place in places if place.kind in sensors):
+    places = find_raster_folders(tree, _LAYOUT)
+    if not any(place.file_names for place in places if place.kind in sensors):
         raise not_found(tree, _LAYOUT.expected)
     part = 'holdout' if split == 'holdout' else 'train'
     kinds = (*sensors, 'lc')
-    runs, source = _choose(tree, places, part, kinds)
-    patches = pair_labelled(tree.root, _without_broken(runs), kinds)
+    file_names, source = _choose(tree, places, part, kinds)
+    patches = pair_labelled(tree.root, _without_broken(file_names), kinds)
     scenes = {group.scene for group in patches.groups}
     if split.startswith('geo_'):
         held_out = geo_val_scenes(scenes)
@@ -78,7 +78,7 @@ def index_sen12ms(tree: Tree, split: str, sensors: Sequence[Sensor]) -> PatchTab
         patches = patches.where(lambda group: group.scene in kept)
     if not patches:
         needed = 'two or more' if split == 'geo_val' else 'one or more'
-        num_found = len({place.scene for place in places if place.runs})
+        num_found = len({place.scene for place in places if place.file_names})
         raise FileNotFoundError(
             f"Expected {needed} '{part}' scenes in {tree.root} for split '{split}', got "
             f'{len(scenes)} of {num_found} by {source}. Add scenes, or choose another '
@@ -106,16 +106,16 @@ def _rank(scene: str) -> bytes:
     return hashlib.sha256(f'{_GEO_VAL_SEED} {scene}'.encode()).digest()
 
 
-def _without_broken(runs: Iterable[Run]) -> list[Run]:
+def _without_broken(file_names: Iterable[FileNames]) -> list[FileNames]:
     """Leave out the files of the broken patch, and log that."""
     intact, is_there = [], False
-    for run in runs:
-        near = run.patches if _BROKEN_PATCH.startswith(run.patch_prefix) else []
+    for names in file_names:
+        near = names.patches if _BROKEN_PATCH.startswith(names.patch_prefix) else []
         if _BROKEN_PATCH in near:
             is_there = True
-            intact += run.keep(set(near) - {_BROKEN_PATCH})
+            intact += names.keep(set(near) - {_BROKEN_PATCH})
         else:
-            intact.append(run)
+            intact.append(names)
     if is_there:
         logger.warning(
             'Skipped patch %s of SEN12MS: its Sentinel-1 image is known to be damaged.',
@@ -125,8 +125,8 @@ def _without_broken(runs: Iterable[Run]) -> list[Run]:
 
 
 def _choose(
-    tree: Tree, places: Sequence[Place], part: str, kinds: Sequence[Kind]
-) -> tuple[list[Run], Path]:
+    tree: Tree, places: Sequence[RasterFolder], part: str, kinds: Sequence[FileKind]
+) -> tuple[list[FileNames], Path]:
     """Read the folders of a part, and say which list names them."""
     # A place is HOME/ROIs1158_spring/s1_1, where HOME is the root or below it.
     seasons = {Path(place.path).parent for place in places if place.kind}
@@ -137,13 +137,15 @@ def _choose(
         lines = _read_list(path, _SCENE_LINE, 'ROIs1158_spring/s1_6')
         is_holdout, scenes = part == 'holdout', _scenes(lines)
         chosen = [place for place in needed if (place.scene in scenes) == is_holdout]
-        return [run for place in chosen for run in place.runs], path
+        return [names for place in chosen for names in place.file_names], path
     if path := _first_file(tree, folders, _FILE_LISTS[part]):
         lines = _read_list(path, _FILE_LINE, 'ROIs1158_spring_s2_6_p30.tif')
         patches = {patch_name(line['stem'], line['kind']) for line in lines}
         scenes = _scenes(lines)
-        runs = (run for p in needed if p.scene in scenes for run in p.runs)
-        return [kept for run in runs for kept in run.keep(patches)], path
+        file_names = (
+            names for p in needed if p.scene in scenes for names in p.file_names
+        )
+        return [kept for names in file_names for kept in names.keep(patches)], path
     expected = f"{_SCENE_LIST} (or torchgeo's {_FILE_LISTS[part]})"
     raise not_found(tree, expected, f'Copy it there from {_LISTS_URL}.')
 

@@ -1,4 +1,4 @@
-"""The files of many patches, small in memory and on their way to a worker."""
+"""A compact table of the files of many patches, for memory and for workers."""
 
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from .files import SEPARATOR, Ends, Group, PatchFiles
+from .files import SEPARATOR, PatchFiles, PatchGroup, PathEnds
 
 # Names on a disk need not be text; these bytes say all that Python makes of them.
 _ENCODING = ('utf-8', 'surrogatepass')
@@ -31,7 +31,7 @@ class PatchTable(Sequence[PatchFiles]):
     def __init__(
         self,
         root: Path,
-        groups: Iterable[Group],
+        groups: Iterable[PatchGroup],
         group_of: np.ndarray,
         middles: Iterable[str] | bytes,
     ) -> None:
@@ -111,7 +111,7 @@ class PatchTable(Sequence[PatchFiles]):
         start = self._stops[position - 1] + 1 if position else 0
         return self.middles[start : self._stops[position]]
 
-    def _path(self, ends: Ends | None, middle: str) -> Path | None:
+    def _path(self, ends: PathEnds | None, middle: str) -> Path | None:
         return ends and Path(f'{self._start}{ends.start}{middle}{ends.extension}')
 
     def __iter__(self) -> Iterator[PatchFiles]:
@@ -151,7 +151,7 @@ class PatchTable(Sequence[PatchFiles]):
         groups = (self.groups[group] for group in used)
         return type(self)(Path(self._start), groups, group_of.astype(np.int32), middles)
 
-    def where(self, keep: Callable[[Group], bool]) -> Self:
+    def where(self, keep: Callable[[PatchGroup], bool]) -> Self:
         """Keep the patches of some groups.
 
         Args:

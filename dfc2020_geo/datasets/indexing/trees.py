@@ -1,4 +1,4 @@
-"""Trees of GeoTIFFs: what finding patches needs to know of a root."""
+"""Directory trees of GeoTIFFs, as the search for patches sees them."""
 
 import errno
 import os

@@ -28,16 +28,16 @@ def index_unlabeled(tree: Tree, sensors: Sequence[Sensor]) -> PatchTable:
         RuntimeError: If two files have the same name but for the extension.
     """
     folders = tree.scan('')[0]
-    runs = [
-        run
+    file_names = [
+        names
         for sensor in sensors
         for folder in folders
         if folder.lower() == sensor
-        for run in group_names(sensor, folder, tree.scan(folder)[1])
+        for names in group_names(sensor, folder, tree.scan(folder)[1])
     ]
-    if len({run.kind for run in runs}) < len(sensors):
+    if len({names.kind for names in file_names}) < len(sensors):
         expected = ' and '.join(f'{sensor}/' for sensor in sensors)
         raise not_found(tree, f'GeoTIFFs in {expected}')
-    patches, incomplete = pair(tree.root, runs, sensors)
+    patches, incomplete = pair(tree.root, file_names, sensors)
     require_twins(tree.root, incomplete, sensors)
     return patches

@@ -138,7 +138,7 @@ class StripLayout:
         return rows * self.width * samples * self.dtype.itemsize
 
 
-class _Head(NamedTuple):
+class _FileHead(NamedTuple):
     """A file's beginning and its tags.
 
     Attributes:
@@ -207,15 +207,15 @@ def find_layout(file: FileIO) -> StripLayout | None:
     return layout
 
 
-def _read_head(file: FileIO) -> _Head | None:
+def _read_head(file: FileIO) -> _FileHead | None:
     data = file.read(_HEAD)
     if not data.startswith(_MAGIC) or sys.byteorder != 'little':
         return None
     (tags,) = _PLACE.unpack_from(data, _START - _PLACE.size)
     if tags <= _HEAD // 2:
-        return _Head(data, tags, 0)
+        return _FileHead(data, tags, 0)
     file.seek(tags)
-    return _Head(data[:_START] + file.read(_HEAD), tags, tags - _START)
+    return _FileHead(data[:_START] + file.read(_HEAD), tags, tags - _START)
 
 
 @contextmanager
@@ -332,7 +332,7 @@ def _find_start(page: tifffile.TiffPage, layout: StripLayout) -> int:
 
 
 def _find_header(
-    page: tifffile.TiffPage, head: _Head, layout: StripLayout | None
+    page: tifffile.TiffPage, head: _FileHead, layout: StripLayout | None
 ) -> _Header | None:
     """Take out of a file what tells that another has the same layout, if it is there."""
     free = _SILENT if layout is not None and layout.start else (*_SILENT, *_STRIPS)

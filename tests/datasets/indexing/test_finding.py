@@ -44,14 +44,14 @@ RASTERS = re.compile(
 
 
 @given(st.sets(names, max_size=8))
-def test_runs_hold_each_name_once_and_in_order(drawn: set[str]) -> None:
-    runs = group_names('s1', 'x', sorted(drawn))
+def test_names_are_held_once_and_in_order(drawn: set[str]) -> None:
+    file_names = group_names('s1', 'x', sorted(drawn))
     found = []
-    for run in runs:
-        own = [f'{run.start}{m}{run.extension}' for m in run.middles.split('/')]
+    for names in file_names:
+        own = [f'{names.start}{m}{names.extension}' for m in names.middles.split('/')]
         assert own == sorted(own)
         stems = [path.removeprefix('x/').rpartition('.')[0] for path in own]
-        assert run.patches == [stem.replace('_s1_', '_s2_') for stem in stems]
+        assert names.patches == [stem.replace('_s1_', '_s2_') for stem in stems]
         found += own
     assert sorted(found) == sorted(f'x/{name}' for name in drawn)
 
@@ -63,13 +63,13 @@ def test_runs_hold_each_name_once_and_in_order(drawn: set[str]) -> None:
     ),
     st.sampled_from(['s2_1', 's1_12', 'lc_1']),
 )
-def test_a_run_holds_what_the_pattern_matches(drawn: set[str], folder: str) -> None:
+def test_file_names_hold_what_the_pattern_matches(drawn: set[str], folder: str) -> None:
     folder = f'ROIs1158_spring/{folder}'
-    runs = match_names(RASTERS, folder, sorted(drawn))
+    file_names = match_names(RASTERS, folder, sorted(drawn))
     found = [
-        (f'{run.start}{middle}{run.extension}', run.kind, run.scene)
-        for run in runs
-        for middle in run.middles.split('/')
+        (f'{names.start}{middle}{names.extension}', names.kind, names.scene)
+        for names in file_names
+        for middle in names.middles.split('/')
     ]
     matches = (RASTERS.fullmatch(f'{folder}/{name}') for name in drawn)
     expected = [(m[0], m['kind'], f'{m["season"]}/{m["scene"]}') for m in matches if m]
@@ -122,14 +122,14 @@ def folders(draw: st.DrawFn) -> dict[str, set[str]]:
 def test_patches_are_those_of_one_file_after_the_other(
     files: dict[str, set[str]], kinds: tuple[str, ...]
 ) -> None:
-    runs = [r for k in kinds for r in group_names(k, k, sorted(files[k]))]
+    file_names = [r for k in kinds for r in group_names(k, k, sorted(files[k]))]
     try:
         complete, lacking = one_by_one(files, kinds)
     except RuntimeError:
         with pytest.raises(RuntimeError, match=r'Expected one .* file of patch'):
-            pair(ROOT, runs, kinds)
+            pair(ROOT, file_names, kinds)
         return
-    table, incomplete = pair(ROOT, runs, kinds)
+    table, incomplete = pair(ROOT, file_names, kinds)
     assert list(table) == complete
     assert incomplete == lacking
 
@@ -138,8 +138,8 @@ def test_patches_are_those_of_one_file_after_the_other(
 def tables(draw: st.DrawFn) -> PatchTable:
     stems = draw(st.sets(st.from_regex(r'\A[ab]{0,2}_?[a-c0-9é]{0,3}\Z'), max_size=9))
     # Not of equal length, so that parts of names lie at odd places.
-    runs = group_names('s2', 's2', sorted(f'{stem}.tif' for stem in stems))
-    return pair(ROOT, runs, ('s2',))[0]
+    file_names = group_names('s2', 's2', sorted(f'{stem}.tif' for stem in stems))
+    return pair(ROOT, file_names, ('s2',))[0]
 
 
 @given(tables(), st.data())
@@ -170,11 +170,11 @@ def test_a_table_is_a_sequence_of_files(table: PatchTable, data: st.DataObject) 
 def test_a_table_is_a_few_bytes_for_a_patch() -> None:
     names = sorted(f'ROIs1158_spring_s2_1_p{i}.tif' for i in range(10_000))
     others = sorted(name.replace('_s2_', '_s1_') for name in names)
-    runs = [
+    file_names = [
         *group_names('s2', 'ROIs1158_spring/s2_1', names),
         *group_names('s1', 'ROIs1158_spring/s1_1', others),
     ]
-    table, _ = pair(ROOT, runs, ('s2', 's1'))
+    table, _ = pair(ROOT, file_names, ('s2', 's1'))
     assert len(pickle.dumps(table)) < 12 * len(table)
     assert len(pickle.dumps(table.select(range(10)))) < 1000
 

@@ -425,7 +425,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert 'No free space to write' in done.stderr
-    assert 'goes on where it stopped' in done.stderr
+    assert 'make room there and run the same command again' in done.stderr
     assert not [*(tmp_path / 'p/shards').iterdir()]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
