@@ -17,7 +17,7 @@ from ...io.rasters import SCENE_SUFFIXES
 from ...io.scenes.headers import RasterHeader
 from ...io.scenes.opening import require_georeference
 from ...io.scenes.sensor_images import BandFile
-from ..patches import Transform
+from ..patches import SampleTransform
 from ..plotting import DrawsSamples
 from .files import DatasetFiles
 from .joined import JoinedScenes
@@ -42,7 +42,7 @@ class SceneRasters(DrawsSamples, RasterDataset):
         crs: pyproj.CRS | None,
         res: float | tuple[float, float] | None,
         bands: Sequence[str] | None,
-        transforms: Transform | None,
+        transforms: SampleTransform | None,
     ) -> None:
         """Initialize a new SceneRasters instance.
 

@@ -17,7 +17,7 @@ from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band
 from ...classes import IGNORE_INDEX, LegendName, get_scheme, require_legend
 from ...io.scenes.headers import RasterHeader
 from ...io.scenes.sensor_images import BandFile, name_header
-from ..patches import Transform
+from ..patches import SampleTransform
 from .rasters import Paths, SceneRasters
 
 
@@ -32,7 +32,7 @@ class _SensorScenes(SceneRasters):
         crs: pyproj.CRS | None = None,
         res: float | tuple[float, float] | None = None,
         bands: Sequence[str | Band] | str | None = None,
-        transforms: Transform | None = None,
+        transforms: SampleTransform | None = None,
     ) -> None:
         """Initialize a new instance.
 
@@ -143,7 +143,7 @@ class LabelScenes(SceneRasters):
         res: float | tuple[float, float] | None = None,
         scheme: str = 'dfc2020',
         legend: LegendName = 'dfc2020',
-        transforms: Transform | None = None,
+        transforms: SampleTransform | None = None,
     ) -> None:
         """Initialize a new LabelScenes instance.
 
