@@ -352,6 +352,9 @@ def is_begun(root: Path) -> bool:
 
     Args:
         root: The folder.
+
+    Returns:
+        Whether the record of such a run is there.
     """
     try:
         found = RunRecord(root, {}).find()
