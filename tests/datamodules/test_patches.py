@@ -147,7 +147,7 @@ def test_augmentations_serve_training_alone(baseline_tree: Path) -> None:
 
 
 @pytest.mark.parametrize('num_processes', [2, 4, 5])
-def test_shares_of_evaluation_hold_each_patch_once(
+def test_a_padded_evaluation_set_has_each_patch_once(
     baseline_tree: Path, num_processes: int
 ) -> None:
     datamodule = _datamodule(baseline_tree, batch_size=1)
@@ -231,7 +231,7 @@ def _trainer(stage: str, **arguments: Any) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ('workers', 'num_workers'), [('threads', 0), ('threads', 2), ('processes', 1)]
 )
-def test_batches_are_stored_patches_until_they_are_on_the_device(
+def test_batches_are_raw_patches_until_they_are_on_the_device(
     baseline_tree: Path, workers: Any, num_workers: int, nan: Any
 ) -> None:
     datamodule = _datamodule(
@@ -263,7 +263,7 @@ def test_batches_are_stored_patches_until_they_are_on_the_device(
     assert start == len(dataset) > 2
 
 
-def test_pixels_of_stored_patches_without_data_are_ignored_in_training() -> None:
+def test_pixels_of_raw_patches_without_data_are_ignored_in_training() -> None:
     batch = {
         's2': torch.zeros(1, 1, 1, 4, dtype=torch.uint16),
         's1': torch.tensor([torch.nan, 0, -torch.inf, -3]).reshape(1, 1, 1, 4),
@@ -333,7 +333,7 @@ def test_sets_of_others_are_loaded_as_samples() -> None:
 
 
 @pytest.mark.parametrize('workers', ['threads', 'processes'])
-def test_stored_shares_of_evaluation_end_with_ignored_patches(
+def test_a_padded_raw_set_ends_with_ignored_patches(
     baseline_tree: Path, workers: Any
 ) -> None:
     datamodule = _datamodule(baseline_tree, batch_size=4, workers=workers)

@@ -248,7 +248,9 @@ def test_a_stopped_training_goes_on_with_the_same_patches(
         assert torch.equal(one, two)
 
 
-def test_shares_of_processes_are_equal_and_nothing_is_scored_twice(root: Path) -> None:
+def test_sets_are_padded_to_the_process_count_and_nothing_is_scored_twice(
+    root: Path,
+) -> None:
     patches = GriddedPatches(_open(root), (16, 16), get_scheme('dfc2020'))
     total = sum(int((s['mask'] != IGNORE_INDEX).sum()) for s in patches)
     before = len(patches)
