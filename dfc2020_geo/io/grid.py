@@ -124,9 +124,8 @@ class RasterGrid:
         Returns:
             x and y of each point, in units of the CRS.
         """
-        a, b, c, d, e, f = list(self.transform)[:6]
         return [
-            (a * column + b * row + c, d * column + e * row + f)
+            self.transform @ (column, row)
             for column, row in zip(columns, rows, strict=True)
         ]
 
@@ -250,10 +249,10 @@ def _edge(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]
     side, zero = np.linspace(0, 1, _POINTS), np.zeros(_POINTS)
     columns = raster.width * np.concatenate([side, side, zero, zero + 1])
     rows = raster.height * np.concatenate([zero, zero + 1, side, side])
-    x, y = _apply(raster.transform, columns, rows)
+    x, y = raster.transform @ (columns, rows)
     x, y = map(np.asarray, transform_points(raster.crs, grid.crs, x, y)[:2])
     known = np.isfinite(x) & np.isfinite(y)
-    return _apply(~grid.transform, x[known], y[known])
+    return ~grid.transform @ (x[known], y[known])
 
 
 def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
@@ -286,19 +285,11 @@ def steps(raster: RasterGrid, grid: RasterGrid) -> tuple[float, float]:
     """
     columns = grid.width / 2 + np.array([0, 1, 0])
     rows = grid.height / 2 + np.array([0, 0, 1])
-    x, y = _apply(grid.transform, columns, rows)
+    x, y = grid.transform @ (columns, rows)
     x, y = map(np.asarray, transform_points(grid.crs, raster.crs, x, y)[:2])
     if raster.known_crs.is_geographic and np.ptp(x) > _HALF_TURN:  # across 180 degrees
         x = x % (2 * _HALF_TURN)
-    columns, rows = _apply(~raster.transform, x, y)
+    columns, rows = ~raster.transform @ (x, y)
     across = np.hypot(*(columns[1:] - columns[0]))
     down = np.hypot(*(rows[1:] - rows[0]))
     return float(1 / across), float(1 / down)
-
-
-def _apply(
-    transform: Affine, columns: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Turn columns and rows into coordinates, or back with the inverse."""
-    a, b, c, d, e, f = transform[:6]
-    return a * columns + b * rows + c, d * columns + e * rows + f

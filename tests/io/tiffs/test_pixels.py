@@ -11,7 +11,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfc2020_geo.io.rasters import read_bands, read_raw
+from dfc2020_geo.io.rasters import read_raw
 from dfc2020_geo.io.tiffs import read_strips
 from tests.support.tiff_files import (
     TYPES,
@@ -234,7 +234,7 @@ def test_what_was_read_is_not_overwritten_by_the_next(tmp_path: Path) -> None:
     for seed in range(3):
         expected.append(make('uint16', 4, (50, 60), seed))
         paths.append(write(tmp_path / f'{seed}.tif', expected[-1]))
-    found = [read_bands(path, [1, 2, 3, 4]) for path in paths]
+    found = [read_raw(path, [1, 2, 3, 4]).values for path in paths]
     np.testing.assert_array_equal(found, expected)
 
 
@@ -294,7 +294,7 @@ def test_scale_and_offset_are_ignored(tmp_path: Path, compress: str) -> None:
     with rasterio.open(path, 'r+') as raster:
         raster.scales, raster.offsets = (0.01, 0.01), (5, 5)
     assert not Path(f'{path}.aux.xml').exists()
-    np.testing.assert_array_equal(read_bands(path, [1, 2]), bands)
+    np.testing.assert_array_equal(read_raw(path, [1, 2]).values, bands)
     assert_same(path, [2])
 
 
