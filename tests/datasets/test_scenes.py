@@ -443,7 +443,7 @@ def test_missing_and_doubtful_partners_are_named(tmp_path: Path) -> None:
     _write_two_zones(tmp_path)
     (tmp_path / 's1' / 'b.tif').rename(tmp_path / 'moved.tif')
     with pytest.raises(
-        ValueError, match=r'Expected s1 where s2 of .*b.tif lie, got none'
+        ValueError, match=r'Expected s1 that overlap s2 of .*b.tif, got none'
     ):
         _open(tmp_path, ['s1', 's2'])
     (tmp_path / 'moved.tif').rename(tmp_path / 's1' / 'later.tif')
@@ -468,7 +468,7 @@ def test_neighbours_that_touch_a_scene_are_no_part_of_it(tmp_path: Path) -> None
     assert [[len(leaf) for leaf in scene.leaves] for scene in scenes] == [[1, 1, 1]] * 4
     (tmp_path / 'labels' / 'l11.tif').unlink()
     with pytest.raises(
-        ValueError, match=r'labels where s2 and s1 of .*11.tif lie, got'
+        ValueError, match=r'labels that overlap s2 and s1 of .*11.tif, got'
     ):
         _open(tmp_path, ['s1', 's2'])
 
@@ -479,7 +479,9 @@ def test_labels_must_lie_where_all_images_do(tmp_path: Path) -> None:
     right = Place(NORTH.crs, NORTH.x + 300, NORTH.y, 41, 20)
     write(tmp_path / 's1' / 'a.tif', s1_image(left, NORTH), left)
     write(tmp_path / 'labels' / 'a.tif', codes(right), right)
-    with pytest.raises(ValueError, match=r'labels where s2 and s1 of .*a.tif lie, got'):
+    with pytest.raises(
+        ValueError, match=r'labels that overlap s2 and s1 of .*a.tif, got'
+    ):
         _open(tmp_path, ['s1', 's2'])
 
 

@@ -82,9 +82,8 @@ class DatasetFiles:
         left, bottom, right, top = self.dataset.index.total_bounds
         grid = self.header(self.dataset.index.filepath.iloc[0]).grid
         if grid.crs == crs and grid.is_north_up:
-            (left, top), (right, bottom) = grid.coordinates(
-                (0, grid.width), (0, grid.height)
-            )
+            left, top = grid.transform @ (0, 0)
+            right, bottom = grid.transform @ (grid.width, grid.height)
         transform = Affine(res[0], 0, left, 0, -res[1], top)
         height, width = round((top - bottom) / res[1]), round((right - left) / res[0])
         return RasterGrid(crs, transform, height, width)
@@ -121,7 +120,7 @@ class DatasetFiles:
         files = index[(periods.left <= times.stop) & (periods.right >= times.start)]
         return list(files.cx[x.start : x.stop, y.start : y.stop].filepath)
 
-    def place(self, x: slice, y: slice) -> tuple[RasterGrid, slice, slice]:
+    def align(self, x: slice, y: slice) -> tuple[RasterGrid, slice, slice]:
         """Turn a rectangle into rows and columns of a grid.
 
         Args:
@@ -202,19 +201,15 @@ class DatasetFiles:
         Raises:
             RuntimeError: If a file cannot be read; the message names it.
         """
-        image, valid = None, None
-        for path in paths:
-            new, known = self._read(path, grid, rows, columns)
-            if image is None or valid is None:
-                image, valid = new, known
-            else:
-                taken = ~valid & (known | np.isnan(image).all(axis=0))
-                np.copyto(image, new, where=taken)
-                valid |= known
+        first, *others = paths
+        image, valid = self._read(first, grid, rows, columns)
+        for path in others:
             if valid.all():
                 break
-        assert image is not None, 'there is a file'
-        assert valid is not None, 'there is a file'
+            new, known = self._read(path, grid, rows, columns)
+            taken = ~valid & (known | np.isnan(image).all(axis=0))
+            np.copyto(image, new, where=taken)
+            valid |= known
         return image, valid
 
     def _read(
@@ -231,8 +226,7 @@ class DatasetFiles:
     def _open(self, path: str, grid: RasterGrid) -> Scene:
         scene = self._scenes.get(path)
         if scene is None or scene.grid is not grid:
-            scene = self._open_anew(path, grid)
-            self._scenes[path] = scene
+            scene = self._scenes[path] = self._open_anew(path, grid)
         return scene
 
     def _open_anew(self, path: str, grid: RasterGrid) -> Scene:

@@ -1,4 +1,4 @@
-"""Images and labels of the same place as one dataset."""
+"""Images and labels of the same ground as one dataset."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torchgeo.datasets import GeoDataset, IntersectionDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
-from ...bands import BANDS, Sensor
+from ...bands import BANDS
 from ...classes import IGNORE_INDEX
 from ...io.grid import RasterGrid
 from ...io.nodata import complete_pixels
@@ -17,7 +17,7 @@ from .files import DatasetFiles
 
 
 class JoinedScenes(DrawsSamples, IntersectionDataset):
-    """Images of one or more sensors, and perhaps labels, of the same place.
+    """Images of one or more sensors, and perhaps labels, of the same ground.
 
     A sample has an 'image' with its channels in the order of
     :data:`~dfc2020_geo.bands.BANDS`, whatever the order of the datasets, and a 'mask'
@@ -44,7 +44,7 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
                 not those of no data: -1000 since processing baseline 04.00.
 
         Raises:
-            RuntimeError: If they have no place in common.
+            RuntimeError: If they do not overlap.
             TypeError: If one of them is not geospatial.
             ValueError: If one names no bands, a band is in two of them, several hold
                 labels, or the first one is turned against its CRS.
@@ -114,7 +114,9 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             else:
                 masks.append(read.get('mask', torch.full(shape, IGNORE_INDEX)))
         if not sample:
-            raise IndexError(f'Expected a place in {self.bounds}, got {index}.')
+            raise IndexError(
+                f'Expected a slice within the bounds {self.bounds}, got {index}.'
+            )
         if images:
             sample['image'] = torch.cat(images)[self._order]
         for mask in masks:  # one at the most
@@ -198,7 +200,9 @@ def _read_other(
         return {}, ~valid if _bands(leaf) else valid
     if names := _bands(leaf):
         image = _image(read, names, shape).numpy()
-        for channels in _by_sensor(names):
+        sensors = [BANDS[name].sensor for name in names]
+        for sensor in {*sensors}:
+            channels = [i for i, other in enumerate(sensors) if other == sensor]
             valid &= torch.from_numpy(complete_pixels(image[channels]))
     return read, valid
 
@@ -211,10 +215,3 @@ def _image(read: Sample, names: tuple[str, ...], shape: tuple[int, ...]) -> Tens
             'samples after they are joined.'
         )
     return image
-
-
-def _by_sensor(names: tuple[str, ...]) -> list[list[int]]:
-    sensors: dict[Sensor, list[int]] = {}
-    for channel, name in enumerate(names):
-        sensors.setdefault(BANDS[name].sensor, []).append(channel)
-    return [*sensors.values()]

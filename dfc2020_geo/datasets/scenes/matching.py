@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,13 @@ _KINDS: dict[str, tuple[str, ...]] = {
     'labels': ('labels', 'label', 'dfc', 'lc'),
 }
 
-#: Where every file can be found, whatever its CRS.
+#: CRS of the index of files, whatever their own.
 _WGS84 = pyproj.CRS.from_epsg(4326)
 
-#: Files of one kind cover one another by less than this share, or are alternatives.
+#: Files of one kind overlap by less than this fraction, or are alternatives.
 _MOST_OVERLAP = 0.5
 
-#: Share of a scene below which a file cannot be the alternative of another.
+#: Fraction of a scene below which a file cannot be the alternative of another.
 _SLIVER = 0.01
 
 #: Pieces that the edge of a file is cut into, since it is bent in another CRS.
@@ -75,7 +76,10 @@ def open_scenes(
     """
     openers: dict[str, Open] = {}
     indexes: dict[str, GeoDataFrame] = {}
-    names_of = _by_sensor(bands)
+    names_of = {
+        sensor: [band.name for band in own]
+        for sensor, own in groupby(select_bands(bands), key=lambda band: band.sensor)
+    }
     if missing := names_of.keys() - images.keys():
         raise ValueError(f'Expected images of {[*names_of]}, got none of {missing}.')
     for sensor, names in names_of.items():
@@ -85,15 +89,15 @@ def open_scenes(
     openers['labels'] = partial(LabelScenes, scheme=scheme, legend=legend)
     indexes['labels'] = _index('labels', openers['labels'], labels)
     first = next(iter(openers))
-    places = indexes.pop(first)
+    scenes = indexes.pop(first)
     return [
         _open_scene(first, path, box, openers, indexes, s2_offset)
-        for path, box in zip(places.filepath, places.geometry, strict=True)
+        for path, box in zip(scenes.filepath, scenes.geometry, strict=True)
     ]
 
 
 def _index(kind: str, opener: Open, paths: Paths) -> GeoDataFrame:
-    """Find where the files of a kind lie."""
+    """Index the files of a kind: their paths and footprints in WGS 84."""
     try:
         return opener(paths, crs=_WGS84).index
     except DatasetNotFoundError as error:
@@ -106,13 +110,6 @@ def _index(kind: str, opener: Open, paths: Paths) -> GeoDataFrame:
         ) from error
 
 
-def _by_sensor(bands: Sequence[str | Band] | str) -> dict[Sensor, list[str]]:
-    names_of: dict[Sensor, list[str]] = {}
-    for band in select_bands(bands):
-        names_of.setdefault(band.sensor, []).append(band.name)
-    return names_of
-
-
 def _open_scene(
     first: str,
     path: str,
@@ -122,30 +119,34 @@ def _open_scene(
     s2_offset: float,
 ) -> JoinedScenes:
     scene: Any = openers[first]([path])
-    kinds, place = [first], _outline(path, scene.crs)
+    kinds, footprint = [first], _footprint(path, scene.crs)
     for kind, index in indexes.items():
-        shares = _shares(index.filepath[index.intersects(box)], place, scene)
-        if not shares:
+        candidates = index.filepath[index.intersects(box)]
+        overlaps = _overlaps(candidates, footprint, scene)
+        if not overlaps:
             raise ValueError(
-                f'Expected {kind} where {" and ".join(kinds)} of {path} lie, got none '
-                'there; add them, or leave this scene out.'
+                f'Expected {kind} that overlap {" and ".join(kinds)} of {path}, got none; '
+                'add them, or leave this scene out.'
             )
-        files = _choose(path, first, kind, shares)
+        files = _choose(path, first, kind, overlaps)
         other = openers[kind](files, crs=scene.crs, res=scene.res)
         scene = JoinedScenes(scene, other, s2_offset)
-        kinds, place = [*kinds, kind], shapely.union_all([shares[f] for f in files])
+        footprint = shapely.union_all([overlaps[file] for file in files])
+        kinds = [*kinds, kind]
     return scene
 
 
-def _shares(files: Iterable[str], place: Any, scene: JoinedScenes) -> dict[str, Any]:
-    """Find what files cover of a place, if it is more than a pixel."""
-    shares = {file: _outline(file, scene.crs) & place for file in sorted(files)}
-    least = math.prod(scene.res)
-    return {file: share for file, share in shares.items() if share.area > least}
+def _overlaps(
+    files: Iterable[str], footprint: Any, scene: JoinedScenes
+) -> dict[str, Any]:
+    """Intersect the footprints of files with another, and keep more than a pixel."""
+    found = {file: _footprint(file, scene.crs) & footprint for file in sorted(files)}
+    pixel = math.prod(scene.res)
+    return {file: overlap for file, overlap in found.items() if overlap.area > pixel}
 
 
-def _outline(path: str, crs: pyproj.CRS) -> Any:
-    """Draw the outline of a file in a CRS."""
+def _footprint(path: str, crs: pyproj.CRS) -> Any:
+    """Return the footprint of a file in a CRS."""
     with open_raster(path) as raster:
         corners = [(0, 0), (raster.width, 0), raster.shape[::-1], (0, raster.height)]
         outline = shapely.Polygon([raster.transform @ corner for corner in corners])
@@ -153,20 +154,20 @@ def _outline(path: str, crs: pyproj.CRS) -> Any:
         return GeoSeries([outline], crs=raster.crs).to_crs(crs).iloc[0]
 
 
-def _choose(path: str, first: str, kind: str, shares: Mapping[str, Any]) -> list[str]:
-    """Choose the files of a kind that belong to a scene, by what they cover of it."""
+def _choose(path: str, first: str, kind: str, overlaps: Mapping[str, Any]) -> list[str]:
+    """Choose the files of a kind that belong to a scene, by name or by coverage."""
     names = _names(path, first)
-    if same := [file for file in shares if names & _names(file, kind)]:
+    if same := [file for file in overlaps if names & _names(file, kind)]:
         return same
-    whole = shapely.union_all([*shares.values()]).area
-    areas = [share.area for share in shares.values() if share.area > _SLIVER * whole]
+    whole = shapely.union_all([*overlaps.values()]).area
+    areas = [area for o in overlaps.values() if (area := o.area) > _SLIVER * whole]
     if sum(areas) - whole > _MOST_OVERLAP * min(areas, default=0):
         raise ValueError(
-            f'Expected one file of {kind} for each place in {path}, got '
-            f'{name_some([*shares])}; name the one that belongs to it alike, with '
+            f'Expected files of {kind} that do not cover the same ground of {path}, '
+            f'got {name_some([*overlaps])}; name the one that belongs to it alike, with '
             f'_{kind}_ in place of _{first}_, or leave the others out.'
         )
-    return [*shares]
+    return [*overlaps]
 
 
 def _names(path: str, kind: str) -> set[str]:

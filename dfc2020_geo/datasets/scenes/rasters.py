@@ -130,13 +130,15 @@ class SceneRasters(DrawsSamples, RasterDataset):
             RuntimeError: If a file is damaged; the message names it.
         """
         x, y, t = self._disambiguate_slice(index)
-        sample, _ = self._reader.sample(x, y, t, *self._reader.place(x, y))
+        sample, _ = self._reader.sample(x, y, t, *self._reader.align(x, y))
         if not sample:
-            raise IndexError(f'Expected a place in {self.bounds}, got {index}.')
+            raise IndexError(
+                f'Expected a slice within the bounds {self.bounds}, got {index}.'
+            )
         return sample
 
     def __and__(self, other: GeoDataset) -> JoinedScenes:
-        """Join these rasters with others of the same place.
+        """Join these rasters with others of the same ground.
 
         Args:
             other: Images or labels, of torchgeo as well.
