@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from ..bands import FILE_BANDS
-from ..datamodules.loading import RawPatchDataset
+from ..datamodules.loading.raw_batches import RawPatchDataset
 from ..datasets import PatchDataset
 from ..io.atomic import make_directory
 from ..io.run_record import RunRecord

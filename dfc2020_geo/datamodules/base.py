@@ -10,13 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..samplers.resumable import ResumableSampler
 from ..transforms.prepare import Batch
-from .loading import (
-    RawPatchDataset,
-    ResumableLoader,
-    ThreadedLoader,
-    collate_raw,
-    reads_raw,
-)
+from .loading.loaders import ResumableLoader, ThreadedLoader
+from .loading.raw_batches import RawPatchDataset, collate_raw, reads_raw
 
 #: The most workers that are started by default.
 _MOST_WORKERS = 4
@@ -152,7 +147,7 @@ class ResumableDataModule(LightningDataModule):
             self.train_sampler.load_state_dict(state_dict)
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Seed the random numbers of a training batch by its place, for resumption.
+        """Seed the random numbers of a training batch by its number, for resumption.
 
         Args:
             batch: A batch as it was loaded.

@@ -21,7 +21,7 @@ from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import Batch, PrepareBatch, join_bands, take_bands
 from .base import PendingSelector, ResumableDataModule, Workers, choose_num_workers
-from .loading import RawPatch, reads_raw, require_one_size
+from .loading.raw_batches import RawPatch, reads_raw, require_one_size
 from .named_sets import SETS
 
 _SPLITS = {

@@ -6,7 +6,7 @@ The system clears fresh memory page by page, which takes longer than reading int
 import math
 import weakref
 from collections import deque
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,23 +14,6 @@ from torch import Tensor
 
 # Some processors copy a page of a file four times as slowly to the beginning of one.
 _PAGE, _OFFSET = 4096, 64
-
-
-class BatchMemory(Protocol):
-    """Where the memory of batches comes from."""
-
-    def take(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
-        """Return a tensor whose content is undefined.
-
-        Args:
-            name: Name of what is kept there
-            shape: Shape of the tensor
-            dtype: Its dtype.
-
-        Returns:
-            A tensor on the CPU.
-        """
-        ...
 
 
 class ReusedMemory:

@@ -28,11 +28,10 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, TensorDataset
 
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.datamodules.base import Workers
-from dfc2020_geo.datamodules.loading import (
+from dfc2020_geo.datamodules.loading.loaders import ResumableLoader, ThreadedLoader
+from dfc2020_geo.datamodules.loading.raw_batches import (
     RawPatch,
     RawPatchDataset,
-    ResumableLoader,
-    ThreadedLoader,
     collate_raw,
     reads_raw,
 )
@@ -414,7 +413,7 @@ def _run(program: str) -> subprocess.CompletedProcess[str]:
     prelude = (
         'import os, sys, time, threading\n'
         'from tests.datamodules.test_loading import _patch, _set, _equal, Patches\n'
-        'from dfc2020_geo.datamodules.loading import ThreadedLoader\n'
+        'from dfc2020_geo.datamodules.loading.loaders import ThreadedLoader\n'
     )
     return subprocess.run(
         [sys.executable, '-c', prelude + program], cwd=ROOT,
@@ -492,7 +491,8 @@ def test_a_process_that_is_killed_is_told() -> None:
     # the error is printed, too, and then nothing is.
     for _ in range(3):
         ended = _run("""
-from dfc2020_geo.datamodules.loading import RawPatchDataset, ResumableLoader, collate_raw
+from dfc2020_geo.datamodules.loading.loaders import ResumableLoader
+from dfc2020_geo.datamodules.loading.raw_batches import RawPatchDataset, collate_raw
 from tests.datamodules.test_loading import _Dying
 dataset = RawPatchDataset(_Dying(_set().patches))
 options = {'collate_fn': collate_raw, 'num_workers': 2, 'persistent_workers': True}

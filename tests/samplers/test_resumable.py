@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from dfc2020_geo.datamodules.loading import ResumableLoader
+from dfc2020_geo.datamodules.loading.loaders import ResumableLoader
 from dfc2020_geo.samplers.resumable import ResumableSampler
 
 

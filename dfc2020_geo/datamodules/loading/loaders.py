@@ -78,9 +78,9 @@ class ResumableLoader(DataLoader[Any]):
 class ThreadedLoader(ResumableLoader):
     """A loader of raw patches whose workers are threads of this process.
 
-    :func:`~dfc2020_geo.datamodules.loading.reads_raw` must hold for the dataset. Of the
-    arguments of torch's loader, those of samplers and batches, ``pin_memory``,
-    ``num_workers`` (0 reads a batch when it is asked for) and ``prefetch_factor`` count.
+    :func:`.raw_batches.reads_raw` must hold for the dataset. Of the arguments of torch's
+    loader, those of samplers and batches, ``pin_memory``, ``num_workers`` (0 reads a
+    batch when it is asked for) and ``prefetch_factor`` count.
 
     A batch can be kept: its memory is reused once no tensor or array refers to it.
     Threads end with the loop, at the latest after the patch that they read.

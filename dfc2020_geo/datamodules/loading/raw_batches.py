@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from torch.utils.data import Dataset, default_collate
 
-from ...io.memory import BatchMemory
+from ...io.memory import PinnedMemory, ReusedMemory
 from ...transforms.prepare import Batch
 
 #: A patch in the types of its files: 's2' (C, H, W), uint16 or float32; 's1'
@@ -103,7 +103,7 @@ class RawPatchDataset(Dataset[RawPatch]):
 
 
 def collate_raw(patches: Sequence[RawPatch]) -> Batch:
-    """Make a batch as :class:`~dfc2020_geo.datamodules.loading.ThreadedLoader` does.
+    """Make the batch that :class:`.loaders.ThreadedLoader` makes of raw patches.
 
     Args:
         patches: Raw patches.
@@ -153,7 +153,9 @@ def _require_same_layout(patch: RawPatch, other: RawPatch) -> None:
 class RawBatchReader:
     """Reads raw patches to their places in a batch; threads may share a reader."""
 
-    def __init__(self, dataset: RawPatches, memory: BatchMemory) -> None:
+    def __init__(
+        self, dataset: RawPatches, memory: ReusedMemory | PinnedMemory
+    ) -> None:
         """Initialize a new RawBatchReader instance.
 
         Args:
@@ -196,7 +198,7 @@ class RawBatchReader:
 class _GrowingBatch:
     """A batch while it is filled, which depends on nothing but its patches."""
 
-    def __init__(self, memory: BatchMemory, length: int) -> None:
+    def __init__(self, memory: ReusedMemory | PinnedMemory, length: int) -> None:
         self._memory, self._length = memory, length
         self.tensors: Batch = {}
         self.arrays: RawPatch = {}
