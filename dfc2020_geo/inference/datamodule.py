@@ -166,7 +166,7 @@ class SceneDataModule(BaseDataModule):
         scenes = []
         for name, s2, s1 in find_scenes(self.s2, self.s1):
             scene = open_scene(s2, s1, self.bands, **self.options)
-            rank_zero_info(f'{name}: {scene.height} x {scene.width} pixels')
+            rank_zero_info(f'{name}: {scene.grid.height} x {scene.grid.width} pixels')
             for note in scene.notes:
                 rank_zero_info(f'  {note}')
             for warning in check_values(scene):

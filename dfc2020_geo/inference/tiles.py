@@ -79,10 +79,7 @@ class SceneTiles(Dataset[SceneBatch]):
         self.batch_size = batch_size
         self.rows, self.columns = (
             [Axis(length, size, overlap, blending) for length in lengths]
-            for lengths in (
-                [scene.height for scene in scenes],
-                [scene.width for scene in scenes],
-            )
+            for lengths in zip(*(scene.grid.shape for scene in scenes), strict=True)
         )
         everything = [RowRun(i, 0, len(r.spans) - 1) for i, r in enumerate(self.rows)]
         self._plan(everything)

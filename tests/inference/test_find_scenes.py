@@ -77,7 +77,7 @@ def test_files_of_one_band_are_brought_together(tmp_path: Path) -> None:
     for scene, east in zip(scenes, (600_000, 601_000), strict=True):
         opened = open_scene(scene.s2, bands=['s2-10m'])
         assert opened.name == scene.name
-        assert opened.transform.c == east
+        assert opened.grid.transform.c == east
         assert opened.read((0, 1), (0, 1))[0].ravel().tolist() == [2, 3, 4, 8]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ...bands import BANDS, VALUE_RANGE, Sensor
 from .reading import Scene
 
-#: Share of values from which a warning is due.
+#: Fraction of values from which a warning is due.
 _MOST, _MANY = 0.99, 0.25
 
 #: What processing baseline 04.00 added to the numbers, and how much less and more the
@@ -50,7 +50,7 @@ def check_values(scene: Scene) -> list[str]:
         raise ValueError(
             f'Expected pixels with data of all sensors in the scene {scene.name}, got '
             'none: where one has data, another has no data, NaN or 0. Check that the '
-            'images are of one place and not empty.'
+            'images overlap and are not empty.'
         )
     values = dict(zip(scene.bands, sample, strict=True))
     return [
@@ -171,10 +171,10 @@ def _check_constant(values: _Values) -> Iterator[str]:
 def _check_clipped(values: _Values) -> Iterator[str]:
     for name, v in values.items():
         low, high = VALUE_RANGE[BANDS[name].sensor]
-        for share, side in ((np.mean(v <= low), low), (np.mean(v >= high), high)):
-            if share > _MOST and v.min() < v.max():
+        for part, side in ((np.mean(v <= low), low), (np.mean(v >= high), high)):
+            if part > _MOST and v.min() < v.max():
                 yield (
-                    f'{share:.0%} of {name} lie beyond {side:g} and all become that: '
+                    f'{part:.0%} of {name} lie beyond {side:g} and all become that: '
                     'another unit, or another scale, than networks are trained on.'
                 )
 
@@ -191,7 +191,8 @@ def _sample_pixels(scene: Scene) -> np.ndarray:
     Returns:
         Values of shape ``(C, N)``; N is 0 if no pixel of the scene has data.
     """
-    windows = ((r, c) for r in _spans(scene.height) for c in _spans(scene.width))
+    height, width = scene.grid.shape
+    windows = ((r, c) for r in _spans(height) for c in _spans(width))
     sample = np.concatenate([_valid(scene, *window) for window in windows], axis=1)
     return sample if sample.shape[1] >= _FEW else _search(scene)
 
@@ -208,9 +209,9 @@ def _spans(length: int) -> Iterator[tuple[int, int]]:
 
 def _search(scene: Scene) -> np.ndarray:
     parts = [np.empty((len(scene.bands), 0), np.float32)]
-    for top in range(0, scene.height, _SIZE):
-        rows = (top, min(top + _SIZE, scene.height))
-        parts.append(_valid(scene, rows, (0, scene.width)))
+    for top in range(0, scene.grid.height, _SIZE):
+        rows = (top, min(top + _SIZE, scene.grid.height))
+        parts.append(_valid(scene, rows, (0, scene.grid.width)))
         if sum(part.shape[1] for part in parts) >= _ENOUGH:
             break
     return np.concatenate(parts, axis=1)

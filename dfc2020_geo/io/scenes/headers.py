@@ -13,7 +13,6 @@ from rasterio.io import DatasetReader
 from ...bands import FILE_BANDS
 from ..grid import RasterGrid
 from ..rasters import grid_of, open_handle, open_raster
-from .products import file_stem
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,6 @@ class RasterHeader:
     def count(self) -> int:
         """Number of bands that hold an image."""
         return len(self.descriptions)
-
-    @property
-    def stem(self) -> str:
-        """Name of the file, without its folder and extension."""
-        return file_stem(self.path)
 
     def estimate_blocks(self, num_rows: int) -> int:
         """Return the bytes of the blocks that some rows across the raster touch.

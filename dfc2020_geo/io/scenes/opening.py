@@ -1,7 +1,9 @@
 """Opening scenes: their bands and files, and how these come to one grid."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import get_args
 
 from ...bands import Band, Sensor, select_bands
@@ -12,7 +14,7 @@ from .products import ImagePaths
 from .radiometry import Coding
 from .reading import BandReader, Scene
 from .report import write_notes
-from .sensor_images import BandFile, SensorImages, find_bands
+from .sensor_images import BandFile, find_bands
 from .warping import TOLERANCE, ResamplingName
 
 #: Pixels of a file for one of a grid, beyond which the nearest are left to GDAL, which
@@ -54,8 +56,8 @@ def open_scene(
 
     Raises:
         FileNotFoundError: If images or metadata are missing.
-        RuntimeError: If a file is damaged, lacks bands or a place on the ground, or does
-            not suit the others; the message names it.
+        RuntimeError: If a file is damaged, lacks bands or georeferencing, or does not suit
+            the others; the message names it.
         ValueError: If an argument does not suit.
 
     Examples:
@@ -65,36 +67,35 @@ def open_scene(
         >>> scene = open_scene(files.s2, files.s1, bands=['s2-10m', 's1'])
         >>> scene.bands
         ('B02', 'B03', 'B04', 'B08', 'VV', 'VH')
-        >>> scene.height, scene.width
+        >>> scene.grid.shape
         (40, 60)
     """
     _check(resampling, s2_offset)
-    selected = select_bands(bands)
-    finders: dict[Sensor, Callable[[tuple[Band, ...]], SensorImages]] = {
-        's2': lambda wanted: find_bands(wanted, s2, s2_bands, given_offset=s2_offset),
-        's1': lambda wanted: find_bands(wanted, s1, s1_bands, power=s1_power),
-    }
-    images = [
-        find(wanted)
-        for sensor, find in finders.items()
-        if (wanted := tuple(band for band in selected if band.sensor == sensor))
-    ]
+    images = []
+    for sensor, wanted in groupby(select_bands(bands), key=lambda band: band.sensor):
+        if sensor == 's2':
+            found = find_bands(tuple(wanted), s2, s2_bands, given_offset=s2_offset)
+        else:
+            found = find_bands(tuple(wanted), s1, s1_bands, power=s1_power)
+        images.append(found)
     main = images[0].finest
-    require_georeference(main)
-    channels = {band.name: channel for channel, band in enumerate(selected)}
-    readers = [_readers(item, channels, main, resampling) for item in images]
-    return Scene(
-        name=images[0].product.name,
-        grid=main.grid,
-        bands=tuple(channels),
-        notes=tuple(
-            note
-            for item, own in zip(images, readers, strict=True)
-            for note in write_notes(item, own)
-        ),
-        readers=tuple(reader for own in readers for reader in own),
-        codings=tuple(item.coding(channels[item.bands[0].name]) for item in images),
-    )
+    readers: list[BandReader] = []
+    codings: list[Coding] = []
+    notes: list[str] = []
+    for item in images:
+        for file in (main, *item.files):
+            require_georeference(file)
+        start = sum(len(coding.nodata) for coding in codings)
+        own = [
+            replace(reader, lattice=_fit(reader.file, main, item.sensor))
+            for reader in read_files(item.read, main.grid, resampling, start, TOLERANCE)
+        ]
+        readers += own
+        codings.append(item.coding(start))
+        notes += write_notes(item, own)
+    names = tuple(band.name for item in images for band in item.bands)
+    name = images[0].product.name
+    return Scene(name, main.grid, names, tuple(notes), tuple(readers), tuple(codings))
 
 
 def _check(resampling: str, s2_offset: float | None) -> None:
@@ -105,27 +106,6 @@ def _check(resampling: str, s2_offset: float | None) -> None:
         )
     if s2_offset is not None and not math.isfinite(s2_offset):
         raise ValueError(f'Expected s2_offset to be a number, got {s2_offset}.')
-
-
-def _readers(
-    images: SensorImages,
-    channels: dict[str, int],
-    main: RasterHeader,
-    resampling: ResamplingName,
-) -> list[BandReader]:
-    return [
-        BandReader(
-            file=file,
-            indexes=tuple(
-                images.band_files[band].index for band in images.bands_of(file)
-            ),
-            channels=tuple(channels[band] for band in images.bands_of(file)),
-            grid=main.grid,
-            lattice=_fit(file, main, images.sensor),
-            resampling=resampling,
-        )
-        for file in images.files
-    ]
 
 
 def open_bands(
@@ -147,19 +127,15 @@ def open_bands(
     Returns:
         The scene.
     """
-    sensors = dict.fromkeys(band.sensor for band in bands)
-    readers, codings = [], []
-    for sensor in sensors:
-        own = {band: file for band, file in bands.items() if band.sensor == sensor}
-        start = sum(coding.channels.stop - coding.start for coding in codings)
-        readers += read_files(own.values(), grid, resampling[sensor], start)
-        codings.append(
-            Coding(
-                start=start,
-                nodata=tuple(file.nodata for file in own.values()),
-                offsets=(s2_offset if sensor == 's2' else 0.0,) * len(own),
-            )
-        )
+    readers: list[BandReader] = []
+    codings: list[Coding] = []
+    for sensor, own in groupby(bands, key=lambda band: band.sensor):
+        files = [bands[band] for band in own]
+        start = sum(len(coding.nodata) for coding in codings)
+        readers += read_files(files, grid, resampling[sensor], start)
+        nodata = tuple(file.nodata for file in files)
+        offset = s2_offset if sensor == 's2' else 0.0
+        codings.append(Coding(start, nodata, (offset,) * len(files)))
     names = tuple(band.name for band in bands)
     path = next(iter(bands.values())).file.path
     return Scene(path, grid, names, (), tuple(readers), tuple(codings), handles)
@@ -170,6 +146,7 @@ def read_files(
     grid: RasterGrid,
     resampling: str,
     start: int = 0,
+    tolerance: float | None = None,
     fill: float | None = 0,
 ) -> list[BandReader]:
     """Read bands of files on a grid that need not be theirs.
@@ -179,6 +156,8 @@ def read_files(
         grid: The grid to read on.
         resampling: How they are brought to it from another one.
         start: Channel of the first band.
+        tolerance: Largest error of a warped position, in pixels; by default none where
+            the nearest pixels are read.
         fill: Number without data in bands that declare none, where they are warped.
 
     Returns:
@@ -188,6 +167,8 @@ def read_files(
     for channel, band in enumerate(bands, start):
         by_path.setdefault(band.file.path, []).append((channel, band))
     is_nearest = resampling == 'nearest'
+    if tolerance is None:
+        tolerance = _EXACT if is_nearest else TOLERANCE
     return [
         BandReader(
             file=found[0][1].file,
@@ -196,7 +177,7 @@ def read_files(
             grid=grid,
             lattice=_align(found[0][1].file.grid, grid, is_nearest),
             resampling=resampling,
-            tolerance=_EXACT if is_nearest else TOLERANCE,
+            tolerance=tolerance,
             fill=fill,
         )
         for found in by_path.values()
@@ -213,13 +194,13 @@ def _align(file: RasterGrid, grid: RasterGrid, is_nearest: bool) -> Lattice | No
 
 
 def require_georeference(file: RasterHeader) -> None:
-    """Check that it is known where a raster is.
+    """Check that a raster has a CRS and a geotransform.
 
     Args:
         file: The raster.
 
     Raises:
-        RuntimeError: If it is not; the message names the raster.
+        RuntimeError: If it has not; the message names it.
     """
     if file.grid.is_georeferenced:
         return
@@ -231,8 +212,8 @@ def require_georeference(file: RasterHeader) -> None:
         )
     lacks = 'without a CRS' if file.grid.crs is None else 'with the identity transform'
     raise RuntimeError(
-        f'Expected a georeferenced raster, got {file.path} {lacks}; give it its place '
-        'with gdal_edit.py (-a_srs, -a_ullr), or predict it as a patch.'
+        f'Expected a georeferenced raster, got {file.path} {lacks}; '
+        'georeference it with gdal_edit.py (-a_srs, -a_ullr), or predict it as a patch.'
     )
 
 
@@ -248,16 +229,15 @@ def _fit(file: RasterHeader, main: RasterHeader, sensor: Sensor) -> Lattice | No
         Where they are; None if the file has to be warped.
 
     Raises:
-        RuntimeError: If the file has no place on the ground, lies elsewhere, or is of
-            Sentinel-2 and its pixels are no part or multiple of the scene's.
+        RuntimeError: If the file lies elsewhere, or is of Sentinel-2 and its pixels are
+            no part or multiple of the scene's.
     """
-    require_georeference(file)
     found = lattice(main.grid, file.grid)
     if sensor == 's2':
         return _multiple(found, file, main)
     if not _overlaps(file, main):
         raise RuntimeError(
-            f'Expected images of one place, got {file.path}, {file.grid.describe()}, '
+            f'Expected images that overlap, got {file.path}, {file.grid.describe()}, '
             f'that does not overlap {main.path}, {main.grid.describe()}; name images '
             'that belong together.'
         )

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
-from rasterio import Affine
-from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.io import DatasetReader
 
 from ..grid import Lattice, RasterGrid, covers, nearest
@@ -208,20 +205,6 @@ class BandReader:
         return is_declared and self.file.alpha is None
 
 
-class PixelSpan(Protocol):
-    """Some pixels along one axis: a slice, or a span of a tiling."""
-
-    @property
-    def start(self) -> int:
-        """The first of them."""
-        ...
-
-    @property
-    def stop(self) -> int:
-        """The one after the last."""
-        ...
-
-
 @dataclass(frozen=True)
 class Scene:
     """The bands of a scene that a network reads, on one grid.
@@ -247,26 +230,6 @@ class Scene:
     codings: tuple[Coding, ...]
     _handles: Handles = field(default_factory=Handles, repr=False, compare=False)
 
-    @property
-    def height(self) -> int:
-        """Number of rows."""
-        return self.grid.height
-
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-        return self.grid.width
-
-    @property
-    def crs(self) -> CRS:
-        """Coordinate reference system."""
-        return self.grid.crs
-
-    @property
-    def transform(self) -> Affine:
-        """From columns and rows to coordinates."""
-        return self.grid.transform
-
     def estimate_blocks(self, num_rows: int) -> int:
         """Return the bytes of the compressed blocks that some rows touch.
 
@@ -284,7 +247,7 @@ class Scene:
         return sum(file.estimate_blocks(num_rows) for file in compressed)
 
     def read(
-        self, rows: PixelSpan | tuple[int, int], columns: PixelSpan | tuple[int, int]
+        self, rows: slice | tuple[int, int], columns: slice | tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Read a window.
 
@@ -313,7 +276,8 @@ class Scene:
             ((4, 20, 50), dtype('float32'), (20, 50))
         """
         return self.read_window(
-            _within(rows, self.height, 'rows'), _within(columns, self.width, 'columns')
+            _within(rows, self.grid.height, 'rows'),
+            _within(columns, self.grid.width, 'columns'),
         )
 
     def read_window(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -379,11 +343,10 @@ def _nearest(
     return positions[inside].clip(0, size - 1), inside
 
 
-def _within(pixels: PixelSpan | tuple[int, int], length: int, axis: str) -> slice:
-    ends = pixels if isinstance(pixels, tuple) else (pixels.start, pixels.stop)
-    if not 0 <= ends[0] < ends[1] <= length:
+def _within(pixels: slice | tuple[int, int], length: int, axis: str) -> slice:
+    start, stop = (pixels.start, pixels.stop) if isinstance(pixels, slice) else pixels
+    if not 0 <= start < stop <= length:
         raise ValueError(
-            f'Expected {axis} within the {length} of the scene, got {ends[0]} to '
-            f'{ends[1]}.'
+            f'Expected {axis} within the {length} of the scene, got {start} to {stop}.'
         )
-    return slice(int(ends[0]), int(ends[1]))
+    return slice(int(start), int(stop))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
 from ..band_names import name_band, name_bands, split_file_name
 from .headers import RasterHeader, read_header
-from .products import ImagePaths, Product, open_product
+from .products import ImagePaths, Product, file_stem, open_product
 from .radiometry import Coding
 
 #: What the sensors are called.
@@ -313,7 +313,7 @@ def name_header(file: RasterHeader, sensor: Sensor) -> tuple[str, Sequence[str |
     Returns:
         How the bands were recognised, and the name of each, None for another one.
     """
-    by_file = split_file_name(file.stem, sensor)[0]
+    by_file = split_file_name(file_stem(file.path), sensor)[0]
     if file.count == 1 and by_file:
         return 'name of the file', [by_file]
     names = name_bands(file.descriptions, sensor)

@@ -42,7 +42,7 @@ def test_level_1c(tmp_path: Path) -> None:
     assert np.array_equal(image, expected(scene))
     assert valid.all()
     assert scene.name == safe.stem
-    assert scene.crs == rasterio.CRS.from_string(UTM32)
+    assert scene.grid.crs == rasterio.CRS.from_string(UTM32)
     [note] = [note for note in scene.notes if 'offset' in note]
     assert 'offset -1000, from' in note
     assert 'MTD_MSIL1C.xml (processing baseline 05.10)' in note

@@ -89,19 +89,19 @@ def noisy(tmp_path: Path, crs: str = UTM33, res: float = 10) -> tuple[Path, Path
 
 
 def whole(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    return scene.read((0, scene.height), (0, scene.width))
+    return scene.read((0, scene.grid.height), (0, scene.grid.width))
 
 
 def by_gdal(s1: Path, scene: Scene, resampling: str, **options: object) -> np.ndarray:
     with rasterio.open(s1) as raster:
-        warped = np.full((2, scene.height, scene.width), np.nan, np.float32)
+        warped = np.full((2, scene.grid.height, scene.grid.width), np.nan, np.float32)
         reproject(
             raster.read(),
             warped,
             src_transform=raster.transform,
             src_crs=raster.crs,
-            dst_transform=scene.transform,
-            dst_crs=scene.crs,
+            dst_transform=scene.grid.transform,
+            dst_crs=scene.grid.crs,
             resampling=Resampling[resampling],
             tolerance=1e-9,
             dst_nodata=np.nan,
@@ -329,8 +329,8 @@ def test_sentinel_1_alone_keeps_its_own_grid(tmp_path: Path) -> None:
     _, s1 = noisy(tmp_path)
     scene = open_scene(s1=s1, bands=['s1'])
     with rasterio.open(s1) as raster:
-        assert scene.crs == raster.crs
-        assert scene.transform == raster.transform
+        assert scene.grid.crs == raster.crs
+        assert scene.grid.transform == raster.transform
         assert np.array_equal(whole(scene)[0], raster.read())
 
 
