@@ -66,6 +66,12 @@ class RasterGrid:
         return self.height, self.width
 
     @property
+    def profile(self) -> dict[str, Any]:
+        """Arguments ``height``, ``width``, ``crs`` and ``transform`` of rasterio."""
+        names = ('height', 'width', 'crs', 'transform')
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def is_north_up(self) -> bool:
         """Whether rows go south and columns east."""
         a, b, _, d, e, _ = self.transform[:6]

@@ -384,17 +384,8 @@ def _profile(image: np.ndarray, like: Path | str | RasterGrid) -> dict[str, obje
         raise RuntimeError(
             f'Expected a map of {grid.shape} pixels like {like}, got {image.shape[1:]}.'
         )
-    count, height, width = image.shape
-    return {
-        'driver': 'GTiff',
-        'count': count,
-        'height': height,
-        'width': width,
-        'dtype': image.dtype,
-        'crs': grid.crs,
-        'transform': grid.transform,
-        'compress': 'deflate',
-    }
+    options = {'driver': 'GTiff', 'dtype': image.dtype, 'compress': 'deflate'}
+    return options | grid.profile | {'count': len(image)}
 
 
 def with_categories(source: str, scheme: ClassScheme) -> str:

@@ -102,11 +102,8 @@ def _profile(grid: RasterGrid, layer: MapLayer, scheme: ClassScheme) -> dict[str
     return {
         'driver': 'GTiff',
         'count': len(layer.bands),
-        'height': grid.height,
-        'width': grid.width,
         'dtype': 'uint8',
-        'crs': grid.crs,
-        'transform': grid.transform,
+        **grid.profile,
         'nodata': FRACTION_NODATA if layer.is_fraction else scheme.legend.nodata,
         'interleave': 'band',
         # Overviews of tiles are made in half the time of those of single rows.

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
 
 from ..grid import Lattice, RasterGrid, covers, nearest
 from ..rasters import GDAL_ERRORS
 from .headers import Handles, RasterHeader
 from .radiometry import Coding, decode
-from .warping import TOLERANCE, Warp
+from .warping import TOLERANCE, view_with_nan, warp_options
 
 #: First and last row, and column, of a file; the last ones excluded.
 type _Extent = tuple[tuple[int, int], tuple[int, int]]
@@ -177,21 +179,34 @@ class BandReader:
     def _read_warped(
         self, handles: Handles, rows: slice, columns: slice, image: np.ndarray
     ) -> bool:
+        window = self.grid.window(rows, columns)
         if self._declares_gaps:
             # The warper knows one number without data for all bands, or one mask.
             for channel, index in zip(self.channels, self.indexes, strict=True):
-                with self._warp.open_band(handles, index, rows, columns) as warped:
+                source = handles.get(self.file, view_with_nan(self.file, index))
+                with self._warp(source, window, src_nodata=np.nan) as warped:
                     warped.read(1, out=image[channel])
             return False
-        with self._warp.open(handles, rows, columns) as warped:
+        gaps: dict[str, Any] = {}
+        if self.file.alpha is not None:
+            gaps = {'src_alpha': self.file.alpha}
+        elif self.fill is not None or 0 in self._nodata:
+            # Fill is 0 in all bands, and must not fade into its neighbours.
+            gaps = {'src_nodata': 0 if 0 in self._nodata else self.fill}
+        with self._warp(handles.get(self.file), window, **gaps) as warped:
             for channels, bands in self._runs:
                 warped.read(bands, out=image[channels])
         return False
 
+    def _warp(
+        self, source: DatasetReader, window: RasterGrid, **gaps: Any
+    ) -> WarpedVRT:
+        # A new one each time: what an old one has in its cache would show in the values.
+        return WarpedVRT(source, **window.profile, **self._warp_options, **gaps)
+
     @cached_property
-    def _warp(self) -> Warp:
-        fill = 0 if 0 in self._nodata else self.fill
-        return Warp(self.file, self.grid, self.resampling, self.tolerance, fill)
+    def _warp_options(self) -> dict[str, Any]:
+        return warp_options(self.file.grid, self.grid, self.resampling, self.tolerance)
 
     @cached_property
     def _nodata(self) -> set[float | None]:

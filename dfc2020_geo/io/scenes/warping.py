@@ -1,19 +1,14 @@
 """Warping the bands of a file to the grid of a scene, window by window."""
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import numpy as np
-from affine import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 from rasterio.enums import Resampling
-from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 
 from ..grid import RasterGrid, steps
-from .headers import Handles, RasterHeader
+from .headers import RasterHeader
 
 #: How Sentinel-1 is brought to another grid.
 ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
@@ -23,93 +18,33 @@ ResamplingName = Literal['nearest', 'bilinear', 'cubic', 'average']
 TOLERANCE = 0.001
 
 
-@dataclass(frozen=True)
-class Warp:
-    """How the bands of a file come to a grid of other pixels.
+def warp_options(
+    file: RasterGrid, grid: RasterGrid, resampling: str, tolerance: float
+) -> dict[str, Any]:
+    """Return the options of GDAL's warper that do not depend on the window.
 
-    Attributes:
-        file: The file.
-        grid: The grid.
+    Args:
+        file: Grid of the file.
+        grid: Grid that its bands are brought to.
         resampling: How values are made of those around them: a name of rasterio's.
         tolerance: Largest error of a position, in pixels.
-        fill: Number without data, if the file declares none or this one; None if every
-            number is one of data.
+
+    Returns:
+        Arguments of :class:`rasterio.vrt.WarpedVRT`.
     """
-
-    file: RasterHeader
-    grid: RasterGrid
-    resampling: str
-    tolerance: float = TOLERANCE
-    fill: float | None = 0
-
-    def open(self, handles: Handles, rows: slice, columns: slice) -> WarpedVRT:
-        """Open a window, with all bands of the file; undeclared fill becomes NaN.
-
-        Args:
-            handles: Where rasters are kept open.
-            rows: Rows of the grid.
-            columns: Columns of the grid.
-
-        Returns:
-            A raster that is the window.
-        """
-        alpha = self.file.alpha
-        gaps: dict[str, Any] = {}
-        if alpha is not None:
-            gaps = {'src_alpha': alpha}
-        elif self.fill is not None:
-            # Fill is 0 in all bands, and must not fade into its neighbours.
-            gaps = {'src_nodata': self.fill}
-        return self._open(handles.get(self.file), rows, columns, gaps)
-
-    def open_band(
-        self, handles: Handles, index: int, rows: slice, columns: slice
-    ) -> WarpedVRT:
-        """Open a window of one band, NaN where that band declares no data.
-
-        Args:
-            handles: Where rasters are kept open.
-            index: Position of the band in the file.
-            rows: Rows of the grid.
-            columns: Columns of the grid.
-
-        Returns:
-            A raster of one band that is the window.
-        """
-        source = handles.get(self.file, _view_with_nan(self.file, index))
-        return self._open(source, rows, columns, {'src_nodata': np.nan})
-
-    def _open(
-        self, source: DatasetReader, rows: slice, columns: slice, gaps: dict[str, Any]
-    ) -> WarpedVRT:
-        # A new one each time: what an old one has in its cache would show in the values.
-        return WarpedVRT(
-            source,
-            crs=self.grid.crs,
-            transform=self.grid.transform
-            @ Affine.translation(columns.start, rows.start),
-            height=rows.stop - rows.start,
-            width=columns.stop - columns.start,
-            **self._options,
-            **gaps,
-        )
-
-    @cached_property
-    def _options(self) -> dict[str, Any]:
-        """Options of GDAL that do not depend on the window."""
-        options = {
-            'resampling': Resampling[self.resampling],
-            'nodata': np.nan,
-            'dtype': 'float32',
-            'tolerance': self.tolerance,
-        }
-        if crs := _wrapped_crs(self.file.grid):
-            options['src_crs'] = crs
-        scales = steps(self.file.grid, self.grid)
-        # Measured anew in each window if they are not given.
-        if np.isfinite(scales).all() and min(scales) > 0:
-            options |= dict(zip(('XSCALE', 'YSCALE'), scales, strict=True))
-        return options
+    options = {
+        'resampling': Resampling[resampling],
+        'nodata': np.nan,
+        'dtype': 'float32',
+        'tolerance': tolerance,
+    }
+    if crs := _wrapped_crs(file):
+        options['src_crs'] = crs
+    scales = steps(file, grid)
+    # Measured anew in each window if they are not given.
+    if np.isfinite(scales).all() and min(scales) > 0:
+        options |= dict(zip(('XSCALE', 'YSCALE'), scales, strict=True))
+    return options
 
 
 def _wrapped_crs(grid: RasterGrid) -> CRS | None:
@@ -124,8 +59,16 @@ def _wrapped_crs(grid: RasterGrid) -> CRS | None:
     return CRS.from_dict(grid.crs.to_dict() | {'lon_wrap': sum(x) / len(x)})
 
 
-def _view_with_nan(file: RasterHeader, index: int) -> str:
-    """Describe one band of a file to GDAL, as one that has NaN where it has no data."""
+def view_with_nan(file: RasterHeader, index: int) -> str:
+    """Describe one band of a file to GDAL, as one that has NaN where it has no data.
+
+    Args:
+        file: Header of the file.
+        index: Position of the band, counted from 1.
+
+    Returns:
+        A VRT, as text.
+    """
     path, nodata = file.path, file.nodata[index - 1]
     if file.masked or index in file.masked_bands:
         # One after the other: GDAL looks at a number or at the mask.
