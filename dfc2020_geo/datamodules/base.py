@@ -20,18 +20,27 @@ _MOST_WORKERS = 4
 Workers = Literal['threads', 'processes']
 
 
-def choose_num_workers(num_workers: int | None) -> int:
-    """Choose the number of workers that load patches.
+def choose_num_workers(num_workers: int | None, batch_size: int) -> int:
+    """Choose the number of workers that load batches.
 
     Args:
         num_workers: A number that was asked for, or None.
+        batch_size: Size of the batches, which is checked too.
 
     Returns:
-        That number; for None one worker for each core, at most four.
+        The number; for None one worker for each core, at most four.
+
+    Raises:
+        ValueError: If one of them is too small.
     """
-    return (
-        min(_MOST_WORKERS, os.cpu_count() or 1) if num_workers is None else num_workers
-    )
+    if num_workers is None:
+        num_workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+    if batch_size < 1 or num_workers < 0:
+        raise ValueError(
+            f'Expected batch_size from 1 and num_workers from 0, got {batch_size} and '
+            f'{num_workers}.'
+        )
+    return num_workers
 
 
 class PendingSelector[Predictable](Protocol):

@@ -95,12 +95,8 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             raise ValueError(
                 f"Expected workers to be one of {get_args(Workers)}, got '{workers}'."
             )
-        if batch_size < 1 or (num_workers or 0) < 0:
-            raise ValueError(
-                f'Expected batch_size from 1 and num_workers from 0, '
-                f'got {batch_size} and {num_workers}.'
-            )
-        super().__init__(PatchDataset, batch_size, choose_num_workers(num_workers))
+        num_workers = choose_num_workers(num_workers, batch_size)
+        super().__init__(PatchDataset, batch_size, num_workers)
         self.workers = workers
         self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
         for split, name in self.sets.items():

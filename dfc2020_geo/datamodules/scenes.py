@@ -99,8 +99,16 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             ValueError: If a name is unknown, numbers make no patches, or an
                 augmentation is unfit for masks.
         """
-        _check_numbers(patch_size, overlap, length, batch_size, num_workers)
-        num_workers = choose_num_workers(num_workers)
+        if patch_size < 1 or (length is not None and length < 1):
+            raise ValueError(
+                f'Expected patch_size and length from 1, got {patch_size} and {length}.'
+            )
+        if not 0 <= overlap < patch_size:
+            raise ValueError(
+                f'Expected an overlap from 0 and smaller than patch_size={patch_size}, '
+                f'got {overlap}.'
+            )
+        num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(JoinedScenes, batch_size, patch_size, length, num_workers)
         self.paths: dict[str, dict[str, ScenePaths]] = {
             'train': {'s2': train_s2, 's1': train_s1, 'labels': train_labels},
@@ -174,23 +182,3 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             sampler = WindowSampler(patches, self.batch_size, self.trainer)
             return self.load_training(sampler)
         return self.load(patches)
-
-
-def _check_numbers(
-    patch_size: int,
-    overlap: int,
-    length: int | None,
-    batch_size: int,
-    num_workers: int | None,
-) -> None:
-    counts = (patch_size, batch_size, 1 if length is None else length)
-    if min(counts) < 1 or (num_workers or 0) < 0:
-        raise ValueError(
-            f'Expected patch_size, batch_size and length from 1 and num_workers from '
-            f'0, got {patch_size}, {batch_size}, {length} and {num_workers}.'
-        )
-    if not 0 <= overlap < patch_size:
-        raise ValueError(
-            f'Expected an overlap from 0 and smaller than patch_size={patch_size}, '
-            f'got {overlap}.'
-        )

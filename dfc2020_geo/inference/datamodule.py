@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
-from ..datamodules.base import PendingSelector
+from ..datamodules.base import PendingSelector, choose_num_workers
 from ..io.scenes import ResamplingName, check_values, limit_cache, open_scene
 from ..models.contract import data_contract
 from ..samplers.tiling import Blending
@@ -120,11 +120,7 @@ class SceneDataModule(BaseDataModule):
             ValueError: If a band, the scheme or *nan* is unknown, or a number of tiles
                 or processes too small.
         """
-        if batch_size < 1 or num_workers < 0:
-            raise ValueError(
-                f'Expected batch_size from 1 and num_workers from 0, '
-                f'got {batch_size} and {num_workers}.'
-            )
+        num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(SceneTiles, batch_size, num_workers)
         self.s2, self.s1 = s2, s1
         self.options: dict[str, Any] = {

@@ -16,10 +16,10 @@ from ..io.scenes.products import (
     file_stem,
     find_folder,
     gdal_path,
-    has_gsd_folders,
     is_safe,
     list_files,
     list_folders,
+    list_gsd_folders,
     open_product,
     scene_name,
 )
@@ -158,7 +158,7 @@ def _expand_path(path: Path | str, sensor: Sensor) -> list[tuple[str, ImagePaths
 
 def _expand_folder(folder: Traversable, sensor: Sensor) -> list[tuple[str, ImagePaths]]:
     """Find the scenes in a folder, not in those within it."""
-    if is_safe(folder) or has_gsd_folders(folder):
+    if is_safe(folder) or list_gsd_folders(folder):
         path = gdal_path(folder)
         return [(open_product(path, sensor).name, path)]
     products = [f for f in list_folders(folder) if is_safe(f)]

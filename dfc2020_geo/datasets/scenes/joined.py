@@ -97,7 +97,9 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
         """
         x, y, _ = self._disambiguate_slice(index)
         grid, rows, columns = self._snap(x, y)
-        x, y = _rectangle(grid, rows, columns)
+        a, _, c, _, e, f = grid.transform[:6]
+        x = slice(c + columns.start * a, c + columns.stop * a, a)
+        y = slice(f + rows.stop * e, f + rows.start * e, -e)
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         sample: Sample = {}
         images, masks, valid = [], [], torch.ones(shape, dtype=torch.bool)
@@ -140,14 +142,6 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
                 left + width,
             )
         return grid, slice(top, top + height), slice(left, left + width)
-
-
-def _rectangle(grid: RasterGrid, rows: slice, columns: slice) -> tuple[slice, slice]:
-    a, _, c, _, e, f = grid.transform[:6]
-    return (
-        slice(c + columns.start * a, c + columns.stop * a, a),
-        slice(f + rows.stop * e, f + rows.start * e, -e),
-    )
 
 
 def _has_rasters(leaf: Any) -> bool:

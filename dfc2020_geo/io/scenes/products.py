@@ -122,7 +122,7 @@ def open_product(named: ImagePaths, sensor: Sensor) -> Product:
         return _from_list([str(named)], sensor)
     if is_safe(folder):
         return _from_product(folder, sensor)
-    files = _find_images(folder) if has_gsd_folders(folder) else list_files(folder)
+    files = _find_images(folder) if list_gsd_folders(folder) else list_files(folder)
     if not files:
         raise FileNotFoundError(
             f'Expected rasters in {named}, got none; name the folder or the file that '
@@ -230,18 +230,6 @@ def _from_product(safe: Traversable, sensor: Sensor) -> Product:
     )
 
 
-def has_gsd_folders(folder: Traversable) -> bool:
-    """Tell whether a folder has R10m, R20m or R60m in it, as Level-2A does.
-
-    Args:
-        folder: Folder to look in.
-
-    Returns:
-        True if there is one.
-    """
-    return any(_gsd_folders(folder))
-
-
 def is_safe(folder: Traversable) -> bool:
     """Tell whether a folder is a product in ESA's layout.
 
@@ -286,13 +274,20 @@ def _find_images(folder: Traversable) -> list[Traversable]:
     Args:
         folder: The folder ``IMG_DATA`` of a granule, or one like it.
     """
-    folders = (folder, *_gsd_folders(folder))
+    folders = (folder, *list_gsd_folders(folder))
     files = [file for each in folders for file in list_files(each)]
     return [file for file in files if split_file_name(file_stem(file.name), 's2')[0]]
 
 
-def _gsd_folders(folder: Traversable) -> list[Traversable]:
-    """List the folders R10m, R20m and R60m in which Level-2A has its images."""
+def list_gsd_folders(folder: Traversable) -> list[Traversable]:
+    """List the folders R10m, R20m and R60m in which Level-2A has its images.
+
+    Args:
+        folder: Folder to look in.
+
+    Returns:
+        Those that there are.
+    """
     return [
         f
         for f in list_folders(folder)

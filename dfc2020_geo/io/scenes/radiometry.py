@@ -1,6 +1,5 @@
 """Radiometry: stored numbers to reflectance x 10 000 and dB; offset, factor, nodata."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +47,11 @@ def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndar
     Returns:
         Whether there are data, of shape ``(H, W)``.
     """
-    blank_nodata(image, coding.nodata)
+    for plane, number in zip(image, coding.nodata, strict=True):
+        if number:
+            with np.errstate(over='ignore'):
+                stored = np.float32(number)
+            _blank(plane, plane == stored)
     if coding.power:
         _blank(image, image <= 0)
     is_whole = is_whole and not any(coding.nodata) and not coding.power
@@ -61,24 +64,6 @@ def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndar
         np.log10(image, out=image)
         image *= 10
     return valid
-
-
-def blank_nodata(image: np.ndarray, nodata: Sequence[float | None]) -> None:
-    """Replace the numbers that bands declare as no data by NaN, in place, but not 0.
-
-    Args:
-        image: Stored numbers of shape ``(bands, H, W)``, float32.
-        nodata: The number that each band declares; None where it declares none.
-    """
-    for plane, number in zip(image, nodata, strict=True):
-        if number:
-            _blank(plane, plane == _as_read(number))
-
-
-def _as_read(nodata: float) -> np.float32:
-    """Return what a number of a file is in an image."""
-    with np.errstate(over='ignore'):
-        return np.float32(nodata)
 
 
 def _blank(values: np.ndarray, where: np.ndarray) -> None:
