@@ -6,8 +6,7 @@ these data says anything about real data.
 """
 
 from .demo import DemoRoots, write_demo
-from .files import write_dfc2020, write_unlabeled
-from .scene_files import SceneFiles, write_scene
+from .files import SceneFiles, write_dfc2020, write_scene, write_unlabeled
 from .sen12ms import write_sen12ms
 
 __all__ = [

@@ -1,6 +1,5 @@
 """Synthetic scenes in memory: images, labels, georeferencing, and patches of them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -21,6 +20,7 @@ class Stream(IntEnum):
     SEN12MS = 0
     DFC2020 = 1
     UNLABELED = 2
+    SCENE = 3
 
 
 #: Edge of a pixel in metres.
@@ -47,28 +47,16 @@ class SyntheticScene:
     crs: str
     origin: tuple[float, float]
 
-    def patches(self, size: int) -> Iterator['SyntheticScene']:
-        """Cut the scene into patches, row by row; incomplete ones are left out.
+    def write(self, path: Path, image: np.ndarray) -> None:
+        """Write an image of the area as GeoTIFF, with CRS and geotransform.
 
         Args:
-            size: Height and width of a patch in pixels.
-
-        Yields:
-            The patches.
+            path: File to write; its folder is made.
+            image: Array of shape ``(bands, H, W)``.
         """
-        rows, columns = (n // size for n in self.truth.shape[1:])
-        for row, column in np.ndindex(rows, columns):
-            window = (
-                slice(None),
-                slice(row * size, (row + 1) * size),
-                slice(column * size, (column + 1) * size),
-            )
-            x, y = self.origin
-            yield SyntheticScene(
-                *(image[window] for image in (self.s1, self.s2, self.lc, self.truth)),
-                self.crs,
-                (x + RES * size * column, y - RES * size * row),
-            )
+        x, y = self.origin
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, image, self.crs, Affine(RES, 0, x, 0, -RES, y))
 
 
 def draw_scene(
@@ -127,17 +115,17 @@ def draw_patches(
     columns = int(np.ceil(np.sqrt(count)))
     rows = -(-count // columns)
     scene = draw_scene(region, (rows * size, columns * size), growth, rng, north)
-    return list(scene.patches(size))[:count]
-
-
-def write_georeferenced(path: Path, image: np.ndarray, patch: SyntheticScene) -> None:
-    """Write an image as GeoTIFF with the CRS and geotransform of a patch.
-
-    Args:
-        path: File to write; its folder is made.
-        image: Array of shape ``(bands, H, W)``.
-        patch: The patch that the image shows.
-    """
-    x, y = patch.origin
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, image, patch.crs, Affine(RES, 0, x, 0, -RES, y))
+    x, y = scene.origin
+    patches = []
+    for row, column in list(np.ndindex(rows, columns))[:count]:
+        top, left = row * size, column * size
+        window = (..., slice(top, top + size), slice(left, left + size))
+        images = (scene.s1, scene.s2, scene.lc, scene.truth)
+        patches.append(
+            SyntheticScene(
+                *(image[window] for image in images),
+                scene.crs,
+                (x + RES * left, y - RES * top),
+            )
+        )
+    return patches

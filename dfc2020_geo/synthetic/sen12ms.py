@@ -8,7 +8,7 @@ import numpy as np
 
 from .labels import truth_as_igbp, with_lccs
 from .regions import REGIONS
-from .scenes import Stream, SyntheticScene, draw_patches, write_georeferenced
+from .scenes import Stream, SyntheticScene, draw_patches
 
 #: Seasons of SEN12MS: growth of vegetation in the north (-1 to 1), a training scene and
 #: a holdout scene.
@@ -120,4 +120,4 @@ def _write_sen12ms_scene(
         lc = patch.lc if labels == 'modis' else with_lccs(truth_as_igbp(patch.truth[0]))
         for kind, image in {'s1': s1, 's2': patch.s2, 'lc': lc}.items():
             name = f'{season}_{kind}_{scene}_p{patch_id}.tif'
-            write_georeferenced(root / season / f'{kind}_{scene}' / name, image, patch)
+            patch.write(root / season / f'{kind}_{scene}' / name, image)

@@ -92,7 +92,7 @@ class Sentinel2Scenes(_SensorScenes):
 
     Examples:
         >>> import tempfile
-        >>> from dfc2020_geo.synthetic.scene_files import write_scene
+        >>> from dfc2020_geo.synthetic import write_scene
         >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
         >>> scenes = Sentinel2Scenes(files.s2, bands=['s2-10m'])
         >>> scenes.bands

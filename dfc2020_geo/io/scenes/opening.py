@@ -62,7 +62,7 @@ def open_scene(
 
     Examples:
         >>> import tempfile
-        >>> from dfc2020_geo.synthetic.scene_files import write_scene
+        >>> from dfc2020_geo.synthetic import write_scene
         >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
         >>> scene = open_scene(files.s2, files.s1, bands=['s2-10m', 's1'])
         >>> scene.bands

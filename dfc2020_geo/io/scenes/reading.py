@@ -283,7 +283,7 @@ class Scene:
         Examples:
             >>> import tempfile
             >>> from dfc2020_geo.io.scenes import open_scene
-            >>> from dfc2020_geo.synthetic.scene_files import write_scene
+            >>> from dfc2020_geo.synthetic import write_scene
             >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
             >>> scene = open_scene(files.s2, bands=['s2-10m'])
             >>> image, valid = scene.read(rows=(0, 20), columns=(10, 60))
