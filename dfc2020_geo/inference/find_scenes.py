@@ -13,6 +13,7 @@ from ..io.band_names import split_file_name
 from ..io.scenes.headers import read_header
 from ..io.scenes.products import (
     ImagePaths,
+    SceneImages,
     file_stem,
     find_folder,
     gdal_path,
@@ -32,13 +33,14 @@ class SceneSources(NamedTuple):
 
     Attributes:
         name: Name of the scene, no other's.
-        s2: Images of Sentinel-2: a path or a list of files; None if not asked for.
+        s2: Images of Sentinel-2: a path, a list of files or an opened product; None if
+            not asked for.
         s1: The same of Sentinel-1.
     """
 
     name: str
-    s2: ImagePaths | None
-    s1: ImagePaths | None
+    s2: SceneImages | None
+    s1: SceneImages | None
 
 
 def find_scenes(
@@ -79,14 +81,14 @@ def find_scenes(
     return _pair(found)
 
 
-def _single(sensor: Sensor, found: dict[str, ImagePaths]) -> list[SceneSources]:
+def _single(sensor: Sensor, found: dict[str, SceneImages]) -> list[SceneSources]:
     return [
         SceneSources(name, **({'s2': None, 's1': None} | {sensor: source}))
         for name, source in found.items()
     ]
 
 
-def _pair(found: dict[Sensor, dict[str, ImagePaths]]) -> list[SceneSources]:
+def _pair(found: dict[Sensor, dict[str, SceneImages]]) -> list[SceneSources]:
     named = Path('what was named')
     runs = [
         run
@@ -116,7 +118,7 @@ def _is_one(named: ImagePaths | None) -> bool:
     return folder is None or is_safe(folder)
 
 
-def _expand(named: ImagePaths, sensor: Sensor) -> dict[str, ImagePaths]:
+def _expand(named: ImagePaths, sensor: Sensor) -> dict[str, SceneImages]:
     """Name each scene that is meant."""
     if isinstance(named, str | Path):
         pairs = _expand_path(named, sensor)
@@ -135,7 +137,7 @@ def _expand(named: ImagePaths, sensor: Sensor) -> dict[str, ImagePaths]:
     return _unique(sorted(pairs, key=lambda pair: pair[0]))
 
 
-def _unique(pairs: list[tuple[str, ImagePaths]]) -> dict[str, ImagePaths]:
+def _unique(pairs: list[tuple[str, SceneImages]]) -> dict[str, SceneImages]:
     scenes = {}
     for name, source in pairs:
         if name in scenes:
@@ -147,28 +149,37 @@ def _unique(pairs: list[tuple[str, ImagePaths]]) -> dict[str, ImagePaths]:
     return scenes
 
 
-def _expand_path(path: Path | str, sensor: Sensor) -> list[tuple[str, ImagePaths]]:
+def _expand_path(path: Path | str, sensor: Sensor) -> list[tuple[str, SceneImages]]:
     folder = find_folder(path)
-    if folder is None or is_safe(folder):
-        return [(open_product(path, sensor).name, path)]
+    if folder is None:
+        return [(file_stem(str(path)), path)]
+    if is_safe(folder):
+        return _open([path], sensor)
     found = _expand_folder(folder, sensor)
     inner = [p for f in list_folders(folder) for p in _expand_folder(f, sensor)]
     return found or inner
 
 
-def _expand_folder(folder: Traversable, sensor: Sensor) -> list[tuple[str, ImagePaths]]:
+def _expand_folder(
+    folder: Traversable, sensor: Sensor
+) -> list[tuple[str, SceneImages]]:
     """Find the scenes in a folder, not in those within it."""
     if is_safe(folder) or list_gsd_folders(folder):
-        path = gdal_path(folder)
-        return [(open_product(path, sensor).name, path)]
+        return _open([gdal_path(folder)], sensor)
     products = [f for f in list_folders(folder) if is_safe(f)]
     packed = list_files(folder, ('.safe.zip',))
     paths = [gdal_path(product) for product in (*products, *packed)]
     scenes = _group([gdal_path(file) for file in list_files(folder)], sensor)
-    return [*scenes, *((open_product(path, sensor).name, path) for path in paths)]
+    return [*scenes, *_open(paths, sensor)]
 
 
-def _group(paths: Sequence[str], sensor: Sensor) -> list[tuple[str, ImagePaths]]:
+def _open(paths: Sequence[Path | str], sensor: Sensor) -> list[tuple[str, SceneImages]]:
+    """Open products, once: their files and metadata go on to the scene."""
+    products = [open_product(path, sensor) for path in paths]
+    return [(product.name, product) for product in products]
+
+
+def _group(paths: Sequence[str], sensor: Sensor) -> list[tuple[str, SceneImages]]:
     """Bring the files together that hold one band each of one scene."""
     groups: dict[str, list[str]] = {}
     single: list[str] = []

@@ -255,7 +255,7 @@ def _edge(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]
     side, zero = np.linspace(0, 1, _POINTS), np.zeros(_POINTS)
     columns = raster.width * np.concatenate([side, side, zero, zero + 1])
     rows = raster.height * np.concatenate([zero, zero + 1, side, side])
-    x, y = raster.transform @ (columns, rows)
+    x, y = raster.transform @ (columns, rows)  # ty: ignore[unsupported-operator]
     x, y = map(np.asarray, transform_points(raster.crs, grid.crs, x, y)[:2])
     known = np.isfinite(x) & np.isfinite(y)
     return ~grid.transform @ (x[known], y[known])
@@ -291,7 +291,7 @@ def steps(raster: RasterGrid, grid: RasterGrid) -> tuple[float, float]:
     """
     columns = grid.width / 2 + np.array([0, 1, 0])
     rows = grid.height / 2 + np.array([0, 0, 1])
-    x, y = grid.transform @ (columns, rows)
+    x, y = grid.transform @ (columns, rows)  # ty: ignore[unsupported-operator]
     x, y = map(np.asarray, transform_points(grid.crs, raster.crs, x, y)[:2])
     if raster.known_crs.is_geographic and np.ptp(x) > _HALF_TURN:  # across 180 degrees
         x = x % (2 * _HALF_TURN)

@@ -7,7 +7,7 @@ import pytest
 
 from dfc2020_geo.bands import BAND_SETS
 from dfc2020_geo.inference.find_scenes import find_scenes
-from dfc2020_geo.io.scenes import open_scene
+from dfc2020_geo.io.scenes import open_scene, products
 from tests.support.safe_products import write_l1c, write_l2a
 from tests.support.scene_files import constant, place, write, write_s1, write_s2
 
@@ -111,11 +111,25 @@ def test_a_list_of_bands_and_a_list_of_scenes(tmp_path: Path) -> None:
 
 
 def test_products_in_a_folder(tmp_path: Path) -> None:
-    products = [write_l1c(tmp_path), write_l2a(tmp_path)]
+    paths = [write_l1c(tmp_path), write_l2a(tmp_path)]
     scenes = find_scenes(tmp_path)
-    assert [scene.name for scene in scenes] == [path.stem for path in products]
-    assert [scene.s2 for scene in scenes] == [str(path) for path in products]
-    assert [s.name for s in find_scenes(products)] == [path.stem for path in products]
+    assert [scene.name for scene in scenes] == [path.stem for path in paths]
+    assert [str(scene.s2) for scene in scenes] == [str(path) for path in paths]
+    assert [s.name for s in find_scenes(paths)] == [path.stem for path in paths]
+
+
+def test_a_product_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    read = products._read_metadata
+    monkeypatch.setattr(
+        products, '_read_metadata', lambda safe: (opened.append(safe), read(safe))[1]
+    )
+    write_l1c(tmp_path)
+    [(name, s2, _)] = find_scenes(tmp_path)
+    assert open_scene(s2, bands=['s2']).name == name
+    assert len(opened) == 1
 
 
 def test_two_scenes_of_one_name(tmp_path: Path) -> None:

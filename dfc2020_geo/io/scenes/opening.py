@@ -10,7 +10,7 @@ from ...bands import Band, Sensor, select_bands
 from ..grid import Lattice, RasterGrid, covers, lattice, overlaps
 from ..rasters import GDAL_ERRORS
 from .headers import Handles, RasterHeader
-from .products import ImagePaths
+from .products import SceneImages
 from .radiometry import Coding
 from .reading import BandReader, Scene
 from .report import write_notes
@@ -26,8 +26,8 @@ _EXACT = 1e-9
 
 
 def open_scene(
-    s2: ImagePaths | None = None,
-    s1: ImagePaths | None = None,
+    s2: SceneImages | None = None,
+    s1: SceneImages | None = None,
     bands: Sequence[str | Band] = ('s2', 's1'),
     s2_bands: Sequence[str] | None = None,
     s1_bands: Sequence[str] | None = None,
@@ -39,7 +39,8 @@ def open_scene(
 
     Args:
         s2: Images of Sentinel-2: a file of several bands, a folder or a list of files,
-            a product in ESA's layout, packed or not, or a virtual path of GDAL.
+            a product in ESA's layout, packed or not, or a virtual path of GDAL; or the
+            product that was found there.
         s1: The same of Sentinel-1, sigma nought.
         bands: Names of the bands or band sets to read.
         s2_bands: Names of the bands of Sentinel-2 in the order of the files, where they

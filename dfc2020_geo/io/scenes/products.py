@@ -19,6 +19,9 @@ from ..rasters import SCENE_SUFFIXES
 #: What a user may name as the images of one sensor.
 type ImagePaths = Path | str | Sequence[Path | str]
 
+#: The same, or what was found there.
+type SceneImages = ImagePaths | Product
+
 _ZIP = '/vsizip/'
 
 #: Stored number of a reflectance of 1 in the images that the networks learned from.
@@ -100,12 +103,16 @@ class Product:
     metadata: ProductMetadata | None = None
     is_safe: bool = False
 
+    def __str__(self) -> str:
+        """Return what the user named."""
+        return self.where
 
-def open_product(named: ImagePaths, sensor: Sensor) -> Product:
+
+def open_product(named: SceneImages, sensor: Sensor) -> Product:
     """Find the files and metadata of one scene's images of one sensor.
 
     Args:
-        named: What a user names, see above.
+        named: What a user names, see above, or the product that was found there.
         sensor: The sensor whose images they are.
 
     Returns:
@@ -115,6 +122,8 @@ def open_product(named: ImagePaths, sensor: Sensor) -> Product:
         FileNotFoundError: If there is nothing of this name, or no raster in it.
         RuntimeError: If a product cannot be read.
     """
+    if isinstance(named, Product):
+        return named
     if not isinstance(named, str | Path):
         return _from_list([str(path) for path in named], sensor)
     folder = find_folder(named)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
 from ..band_names import name_band, name_bands, split_file_name
 from .headers import RasterHeader, read_header
-from .products import ImagePaths, Product, file_stem, open_product
+from .products import Product, SceneImages, file_stem, open_product
 from .radiometry import Coding
 
 #: What the sensors are called.
@@ -149,7 +149,7 @@ class SensorImages:
 
 def find_bands(
     bands: tuple[Band, ...],
-    named: ImagePaths | None,
+    named: SceneImages | None,
     names: Sequence[str] | None,
     given_offset: float | None = None,
     power: bool = False,
