@@ -3,13 +3,9 @@
 from .dfc2020 import DFC2020Patches
 from .indexing.files import PatchFiles
 from .patches import PatchDataset, PatchesNotFoundError
-from .scenes import (
-    JoinedScenes,
-    LabelScenes,
-    Sentinel1Scenes,
-    Sentinel2Scenes,
-    open_scenes,
-)
+from .scenes.joined import JoinedScenes
+from .scenes.matching import open_scenes
+from .scenes.sentinel import LabelScenes, Sentinel1Scenes, Sentinel2Scenes
 from .sen12ms import SEN12MSPatches
 from .unlabeled import UnlabeledPatches
 

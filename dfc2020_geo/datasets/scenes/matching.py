@@ -163,8 +163,8 @@ def _choose(path: str, first: str, kind: str, overlaps: Mapping[str, Any]) -> li
     areas = [area for o in overlaps.values() if (area := o.area) > _SLIVER * whole]
     if sum(areas) - whole > _MOST_OVERLAP * min(areas, default=0):
         raise ValueError(
-            f'Expected files of {kind} that do not cover the same ground of {path}, '
-            f'got {name_some([*overlaps])}; name the one that belongs to it alike, with '
+            f'Expected one file of {kind} for each part of {path}, got '
+            f'{name_some([*overlaps])}; name the one that belongs to it alike, with '
             f'_{kind}_ in place of _{first}_, or leave the others out.'
         )
     return [*overlaps]
