@@ -81,6 +81,6 @@ def _calls(tree: ast.Module) -> set[str]:
     return {ast.unparse(call.func) for call in calls}
 
 
-def test_rasters_are_opened_in_one_room() -> None:
-    homes = {path.parent for path, t in MODULES.items() if 'rasterio.open' in _calls(t)}
-    assert homes == {Path('io', 'rasters')}
+def test_rasters_are_opened_in_one_module() -> None:
+    homes = {path for path, t in MODULES.items() if 'rasterio.open' in _calls(t)}
+    assert homes == {Path('io', 'rasters.py')}

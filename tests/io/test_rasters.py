@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from rasterio import Affine
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 from rasterio.warp import reproject
 
-import dfc2020_geo
 from dfc2020_geo.io.rasters import open_raster, read_grid, read_raw, write_image
 from dfc2020_geo.io.scenes import open_scene
 
@@ -44,17 +42,6 @@ def test_a_pipe_is_refused_in_place_of_waiting_for_it(
             open_scene(path, bands=['s2'])
         with pytest.raises(RuntimeError, match=r'a pipe or device'), open_raster(path):
             pass
-
-
-def test_rasters_are_opened_in_one_room() -> None:
-    package = Path(dfc2020_geo.__file__).parent
-    calls = Counter(
-        path.relative_to(package).as_posix()
-        for path in package.rglob('*.py')
-        for line in path.read_text().splitlines()
-        if 'rasterio.open(' in line and '>>>' not in line
-    )
-    assert calls == {'io/rasters.py': 2}
 
 
 @pytest.mark.parametrize('name', ['recipe.tif', 'recipe.vrt'])
