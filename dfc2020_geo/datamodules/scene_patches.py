@@ -53,9 +53,9 @@ class ScenePatches(DrawsSamples, Dataset[Sample]):
             RuntimeError: If a file is damaged; the message names it.
         """
         scene = self.scenes[window.scene]
-        place = scene.grid.transform
-        left, top = place @ (window.columns.start, window.rows.start)
-        right, bottom = place @ (window.columns.stop, window.rows.stop)
+        transform = scene.grid.transform
+        left, top = transform @ (window.columns.start, window.rows.start)
+        right, bottom = transform @ (window.columns.stop, window.rows.stop)
         sample = scene[left:right, bottom:top]
         mask = torch.full_like(sample['mask'], IGNORE_INDEX)
         scored = (

@@ -45,14 +45,14 @@ class RasterGrid:
 
     @property
     def is_georeferenced(self) -> bool:
-        """Whether it is known where the pixels are."""
-        place = self.transform
-        return bool(self.crs) and not place.is_identity and not place.is_degenerate
+        """Whether there are a CRS and a geotransform that can be inverted."""
+        known = not (self.transform.is_identity or self.transform.is_degenerate)
+        return bool(self.crs) and known
 
     @property
     def known_crs(self) -> CRS:
         """The CRS of a grid that has one, which was checked before."""
-        assert self.crs is not None, 'a grid whose place on Earth is used has a CRS'
+        assert self.crs is not None, 'a grid that is georeferenced has a CRS'
         return self.crs
 
     @property
@@ -204,11 +204,11 @@ def _axis(step: float, start: float, length: int) -> tuple[float, float]:
     return float(near), float(begin) if abs(start - begin) <= _TOLERANCE else start
 
 
-def covers(place: Lattice, grid: RasterGrid, raster: RasterGrid) -> bool:
+def covers(found: Lattice, grid: RasterGrid, raster: RasterGrid) -> bool:
     """Tell whether a raster has every pixel of a grid, but for a part of its own one.
 
     Args:
-        place: Where the pixels of the grid lie in the raster.
+        found: Where the pixels of the grid lie in the raster.
         grid: The pixels asked for.
         raster: The raster's own.
 
@@ -216,8 +216,8 @@ def covers(place: Lattice, grid: RasterGrid, raster: RasterGrid) -> bool:
         True if it has.
     """
     axes = (
-        (place.rows, grid.height, raster.height),
-        (place.columns, grid.width, raster.width),
+        (found.rows, grid.height, raster.height),
+        (found.columns, grid.width, raster.width),
     )
     return all(
         -1 < low <= high < size + 1

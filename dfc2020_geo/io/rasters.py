@@ -38,7 +38,7 @@ _VIRTUAL = re.compile(r'(/vsi\w+/(\{|\d+_\d+,)?)+')
 #: and to addresses on the network, and a file's name does not tell.
 _PATCH_DRIVER = 'GTiff'
 
-#: Read a patch without looking for files beside it or for its place on Earth.
+#: Read a patch without looking for files beside it or for its georeferencing.
 _ALONE = {
     'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
     'GDAL_GEOREF_SOURCES': 'NONE',
@@ -116,9 +116,9 @@ def _require_file(path: Path | str) -> None:
     """
     match = _VIRTUAL.match(str(path))
     inner = Path(str(path)[match.end() :]) if match else Path(path)
-    for place in (inner, *inner.parents) if match else (inner,):
+    for part in (inner, *inner.parents) if match else (inner,):
         try:
-            mode = os.stat(place).st_mode
+            mode = os.stat(part).st_mode
         except (OSError, ValueError):
             continue
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -369,11 +369,11 @@ def write_probabilities(
         like: Raster of the same size, or its grid, whose CRS and transform the file
             takes.
     """
-    shares = probabilities.astype(np.float32)
-    profile = _profile(shares, like) | {'nodata': np.nan}
+    fractions = probabilities.astype(np.float32)
+    profile = _profile(fractions, like) | {'nodata': np.nan}
     with MemoryFile() as memory:
         with _quiet(), memory.open(**profile) as raster:
-            raster.write(shares)
+            raster.write(fractions)
             raster.descriptions = tuple(labels)
         _write_copy(memory.name, path)
 

@@ -72,8 +72,8 @@ def grid_windows(
 def _labelled(scene: JoinedScenes) -> tuple[Span, Span]:
     """Return rows and columns of the bounding box of the labels."""
     left, bottom, right, top = scene.index.total_bounds
-    place = ~scene.grid.transform
-    (left, top), (right, bottom) = place @ (left, top), place @ (right, bottom)
+    to_pixels = ~scene.grid.transform
+    (left, top), (right, bottom) = to_pixels @ (left, top), to_pixels @ (right, bottom)
     across, down = 1 + _MARGIN * (right - left), 1 + _MARGIN * (bottom - top)
     rows = Span(int(top - down), int(bottom + down) + 1)
     return rows, Span(int(left - across), int(right + across) + 1)
@@ -104,9 +104,9 @@ def draw_windows(
     """
     grid = scene.grid
     height, width = min(size[0], grid.height), min(size[1], grid.width)
-    place = ~grid.transform
+    to_pixels = ~grid.transform
     for x, y in _InsideSampler(scene, (height, width), count, rng):
-        column, row = (round(value) for value in place @ (x.start, y.stop))
+        column, row = (round(value) for value in to_pixels @ (x.start, y.stop))
         row = min(max(row, 0), grid.height - height)
         column = min(max(column, 0), grid.width - width)
         spans = Span(row, row + height), Span(column, column + width)

@@ -45,28 +45,28 @@ def draw_settlements(
     shape = suitability.shape
     empty = (np.zeros(shape, dtype=bool) for _ in range(3))
     settlements = Settlements(*empty, np.ones(shape, dtype=np.float32))
-    places = _choose_places(suitability, count, rng)
-    for rank, place in enumerate(places):
+    sites = _choose_sites(suitability, count, rng)
+    for rank, site in enumerate(sites):
         extent = radius * (1 if rank == 0 else rng.uniform(0.12, 0.4))
-        _draw_town(settlements, place, extent, rng)
-    for rank, place in enumerate(places):
-        earlier = places[:rank]
-        nearest = sorted(earlier, key=lambda other: np.hypot(*(other - place)))[:1]
+        _draw_town(settlements, site, extent, rng)
+    for rank, site in enumerate(sites):
+        earlier = sites[:rank]
+        nearest = sorted(earlier, key=lambda other: np.hypot(*(other - site)))[:1]
         ends = nearest or [_edge_point(shape, rng), _edge_point(shape, rng)]
         for end in ends:
-            _draw_road(settlements.roads, place, end, rng, wide=rank == 0)
+            _draw_road(settlements.roads, site, end, rng, wide=rank == 0)
     return settlements
 
 
-def _choose_places(
+def _choose_sites(
     suitability: np.ndarray, count: int, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Choose the most suitable of some random points for each town."""
-    places = []
+    sites = []
     for _ in range(count):
         points = np.stack([rng.integers(0, n, 12) for n in suitability.shape], axis=1)
-        places.append(points[np.argmax(suitability[tuple(points.T)])])
-    return places
+        sites.append(points[np.argmax(suitability[tuple(points.T)])])
+    return sites
 
 
 def _edge_point(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -77,16 +77,16 @@ def _edge_point(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_town(
-    settlements: Settlements, place: np.ndarray, radius: float, rng: np.random.Generator
+    settlements: Settlements, site: np.ndarray, radius: float, rng: np.random.Generator
 ) -> None:
     """Draw blocks between streets, thinning out towards the edge."""
     near = tuple(
         slice(max(0, int(c - 2 * radius)), min(n, int(c + 2 * radius) + 1))
-        for c, n in zip(place, settlements.built.shape, strict=True)
+        for c, n in zip(site, settlements.built.shape, strict=True)
     )
     shape = settlements.built[near].shape
     y, x = np.mgrid[near]
-    distance = np.hypot(y - place[0], x - place[1]) / radius
+    distance = np.hypot(y - site[0], x - site[1]) / radius
     distance += 0.22 * random_field(shape, max(radius, 8), rng)
     bend = 2 * random_field(shape, 60, rng)
     along, across = rotated_grid(shape, rng.uniform(0, np.pi))

@@ -134,9 +134,9 @@ class ScaleBands(SampleOperation):
         dtype = reduce(torch.promote_types, (x.dtype for x in parts), torch.float32)
         shape = (batch, self.counts.total(), *size)
         image = self._memory.empty(shape, dtype, parts[0])
-        places = self._split(image, 1)
-        for sensor, place, part in zip(self.counts, places, parts, strict=True):
-            self._fill(place, part, sensor)
+        targets = self._split(image, 1)
+        for sensor, target, part in zip(self.counts, targets, parts, strict=True):
+            self._fill(target, part, sensor)
         return image
 
     def scale_(
@@ -179,12 +179,12 @@ class ScaleBands(SampleOperation):
             for count, end in zip(self.counts.values(), ends, strict=True)
         ]
 
-    def _fill(self, place: Tensor, part: Tensor, sensor: Sensor) -> None:
-        """Scale a part into its place; on the CPU image by image, for its cache."""
+    def _fill(self, target: Tensor, part: Tensor, sensor: Sensor) -> None:
+        """Scale a part into its target; on the CPU image by image, for its cache."""
         nan = self.nan[sensor] if part.is_floating_point() else None
         indices = range(len(part)) if part.device.type == 'cpu' else [slice(None)]
         for index in indices:
-            scale_range_(place[index].copy_(part[index]), *VALUE_RANGE[sensor], nan)
+            scale_range_(target[index].copy_(part[index]), *VALUE_RANGE[sensor], nan)
 
 
 def _blocks(image: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

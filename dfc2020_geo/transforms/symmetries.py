@@ -75,11 +75,11 @@ class RandomD4(GeometricAugmentationBase2D):
 
 
 def _apply_symmetry(
-    planes: Tensor, place: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
+    planes: Tensor, target: Tensor, transpose: bool, flip_rows: bool, flip_columns: bool
 ) -> None:
-    """Transpose, then flip, planes of shape ``(..., H, W)``, into their place."""
+    """Transpose, then flip, planes of shape ``(..., H, W)``, into a target."""
     if transpose:  # Flipping first is faster: before it, rows are what columns become.
         flip_rows, flip_columns = flip_columns, flip_rows
     axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
     planes = planes.flip(axes) if axes else planes
-    place.copy_(planes.mT if transpose else planes)
+    target.copy_(planes.mT if transpose else planes)

@@ -151,7 +151,7 @@ def _require_same_layout(patch: RawPatch, other: RawPatch) -> None:
 
 
 class RawBatchReader:
-    """Reads raw patches to their places in a batch; threads may share a reader."""
+    """Reads raw patches into a batch in place; threads may share a reader."""
 
     def __init__(
         self, dataset: RawPatches, memory: ReusedMemory | PinnedMemory
@@ -186,11 +186,11 @@ class RawBatchReader:
         batch = _GrowingBatch(self.memory, len(indices))
         for name, (shape, dtype) in self._layout.items():
             batch.allocate(name, shape, dtype)
-        for place, index in enumerate(indices):
+        for row, index in enumerate(indices):
             if is_wanted() is None:
                 break
-            out = {name: array[place] for name, array in batch.arrays.items()}
-            batch.put(place, self.dataset.read_raw(index, out), out)
+            out = {name: array[row] for name, array in batch.arrays.items()}
+            batch.put(row, self.dataset.read_raw(index, out), out)
         self._layout = {n: (a.shape[1:], a.dtype) for n, a in batch.arrays.items()}
         return batch.tensors
 
@@ -207,15 +207,15 @@ class _GrowingBatch:
         self.tensors[name] = self._memory.take(name, (self._length, *shape), dtype)
         self.arrays[name] = self.tensors[name].numpy()
 
-    def put(self, place: int, patch: RawPatch, out: RawPatch) -> None:
-        """Copy a patch to its place, but for the arrays that were read there."""
-        if place:
-            self._widen(place, patch)
+    def put(self, row: int, patch: RawPatch, out: RawPatch) -> None:
+        """Copy a patch to its row, but for the arrays that were read there."""
+        if row:
+            self._widen(row, patch)
         else:
             self._begin(patch)
         for name, values in patch.items():
             if values is not out.get(name):
-                self.arrays[name][place] = values
+                self.arrays[name][row] = values
 
     def _begin(self, patch: RawPatch) -> None:
         for name in self.arrays.keys() - patch.keys():
@@ -225,11 +225,11 @@ class _GrowingBatch:
             if (array.shape[1:], array.dtype) != (values.shape, values.dtype):
                 self.allocate(name, values.shape, values.dtype)
 
-    def _widen(self, place: int, patch: RawPatch) -> None:
+    def _widen(self, row: int, patch: RawPatch) -> None:
         _require_same_layout(self.arrays, patch)
         for name, values in patch.items():
             array = self.arrays[name]
             dtype = np.result_type(array.dtype, values.dtype)
             if dtype != array.dtype:
                 self.allocate(name, values.shape, dtype)
-                self.arrays[name][:place] = array[:place]
+                self.arrays[name][:row] = array[:row]

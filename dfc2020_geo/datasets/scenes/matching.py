@@ -55,7 +55,7 @@ def open_scenes(
     """Make a dataset of each scene, in the CRS and on the pixels of its first image.
 
     A scene is a file of Sentinel-2, or of Sentinel-1 where no other bands are read.
-    Files of the other kinds belong to it if they lie there; of several that cover the
+    Files of the other kinds belong to it if they overlap it; of several that cover the
     same ground, the one of the same name.
 
     Args:

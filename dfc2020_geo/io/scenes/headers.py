@@ -178,7 +178,7 @@ class Handles:
 
         Args:
             file: The raster.
-            view: What GDAL opens in its place: a virtual raster, as text.
+            view: What GDAL opens instead: a virtual raster, as text.
 
         Returns:
             The raster; hand it back when the window is read.

@@ -91,8 +91,8 @@ def _hide(grid: RasterGrid, path: str, index: int, rule: tuple[str, str]) -> str
     band = SubElement(root, 'VRTRasterBand', {'dataType': 'Float64', 'band': '1'})
     SubElement(band, 'NoDataValue').text = 'nan'
     source = SubElement(band, 'ComplexSource')
-    place = {'relativeToVRT': '0', 'shared': '0'}
-    SubElement(source, 'SourceFilename', place).text = path
+    options = {'relativeToVRT': '0', 'shared': '0'}
+    SubElement(source, 'SourceFilename', options).text = path
     SubElement(source, 'SourceBand').text = str(index)
     name, text = rule
     SubElement(source, name).text = text
