@@ -241,26 +241,6 @@ def nearest(axis: tuple[float, float], pixels: slice) -> np.ndarray:
     return np.floor(start + step * centres).astype(int)
 
 
-def _edge(raster: RasterGrid, grid: RasterGrid) -> tuple[np.ndarray, np.ndarray]:
-    """Project the edge of a raster to the pixels of a grid.
-
-    Args:
-        raster: The raster's own pixels.
-        grid: The pixels to draw in; both grids are georeferenced.
-
-    Returns:
-        Columns and rows of points along the edge; those that the grid's CRS does not
-        reach are left out.
-    """
-    side, zero = np.linspace(0, 1, _POINTS), np.zeros(_POINTS)
-    columns = raster.width * np.concatenate([side, side, zero, zero + 1])
-    rows = raster.height * np.concatenate([zero, zero + 1, side, side])
-    x, y = raster.transform @ (columns, rows)  # ty: ignore[unsupported-operator]
-    x, y = map(np.asarray, transform_points(raster.crs, grid.crs, x, y)[:2])
-    known = np.isfinite(x) & np.isfinite(y)
-    return ~grid.transform @ (x[known], y[known])
-
-
 def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
     """Tell whether a raster may have pixels of a grid; both are georeferenced.
 
@@ -271,9 +251,15 @@ def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
     Returns:
         False if it has none.
     """
-    columns, rows = _edge(raster, grid)
-    if len(columns) == 0:
+    side, zero = np.linspace(0, 1, _POINTS), np.zeros(_POINTS)
+    columns = raster.width * np.concatenate([side, side, zero, zero + 1])
+    rows = raster.height * np.concatenate([zero, zero + 1, side, side])
+    x, y = raster.transform @ (columns, rows)  # ty: ignore[unsupported-operator]
+    x, y = map(np.asarray, transform_points(raster.crs, grid.crs, x, y)[:2])
+    known = np.isfinite(x) & np.isfinite(y)  # where the grid's CRS reaches
+    if not known.any():
         return False
+    columns, rows = ~grid.transform @ (x[known], y[known])
     beside = columns.max() <= 0 or columns.min() >= grid.width
     return not (beside or rows.max() <= 0 or rows.min() >= grid.height)
 

@@ -236,24 +236,21 @@ def _fit(file: RasterHeader, main: RasterHeader, sensor: Sensor) -> Lattice | No
     found = lattice(main.grid, file.grid)
     if sensor == 's2':
         return _multiple(found, file, main)
-    if not _overlaps(file, main):
-        raise RuntimeError(
-            f'Expected images that overlap, got {file.path}, {file.grid.describe()}, '
-            f'that does not overlap {main.path}, {main.grid.describe()}; name images '
-            'that belong together.'
-        )
-    return found if found and found.shift is not None else None
-
-
-def _overlaps(file: RasterHeader, main: RasterHeader) -> bool:
     try:
-        return overlaps(file.grid, main.grid)
+        is_near = overlaps(file.grid, main.grid)
     except GDAL_ERRORS as error:
         raise RuntimeError(
             f'Expected images on maps of the same Earth, got {file.path}, '
             f'{file.grid.describe()}, beside {main.path}, {main.grid.describe()} '
             f'({error}); warp one of them to the CRS of the other.'
         ) from error
+    if not is_near:
+        raise RuntimeError(
+            f'Expected images that overlap, got {file.path}, {file.grid.describe()}, '
+            f'that does not overlap {main.path}, {main.grid.describe()}; name images '
+            'that belong together.'
+        )
+    return found if found and found.shift is not None else None
 
 
 def _multiple(found: Lattice | None, file: RasterHeader, main: RasterHeader) -> Lattice:
