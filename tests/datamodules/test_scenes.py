@@ -272,7 +272,8 @@ def test_facts_must_be_those_of_the_task(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'patch_size': 0}, r'patch_size, batch_size and length from 1'),
+        ({'patch_size': 0}, r'patch_size and length from 1'),
+        ({'batch_size': 0}, r'batch_size from 1 and num_workers from 0'),
         ({'overlap': 256}, r'overlap from 0 and smaller than patch_size=256, got 256'),
         ({'legend': 'modis'}, r"legend to be one of .* got 'modis'"),
         ({'bands': ['B99']}, r"got \['B99'\]"),
