@@ -4,69 +4,31 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
 
 from . import __version__
 
-
-def _run_stage(args: list[str]) -> None:
-    from .cli.settings import require_checkpoints
-
-    require_checkpoints(args)
-    from .cli.stages import LandCoverCLI
-
-    LandCoverCLI(args)
-
-
-def _run_demo(args: list[str]) -> None:
-    # Threads that spin while they wait starve each other on a machine that is busy.
-    # OpenMP reads this when torch is loaded.
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    from .cli.demo import main
-
-    main(args)
-
-
-def _run_map(args: list[str]) -> None:
-    from .cli.settings import require_checkpoints
-
-    require_checkpoints(args)
-    from .cli.map import main
-
-    main(args)
-
-
-def _run_import(args: list[str]) -> None:
-    from .baseline.commands import run_import
-
-    run_import(args)
-
-
-def _run_export(args: list[str]) -> None:
-    from .cli.settings import require_checkpoints
-
-    require_checkpoints(args)
-    from .baseline.commands import run_export
-
-    run_export(args)
-
-
-def _run_pack(args: list[str]) -> None:
-    from .cli.pack import run_pack
-
-    run_pack(args)
-
-
 #: What each verb does, and its program, which takes the command line after the name.
-VERBS: dict[str, tuple[str, Callable[[list[str]], None]]] = {
-    'demo': ('make demo data, train, score and predict on them', _run_demo),
-    'fit': ('train a network', _run_stage),
-    'validate': ('score a checkpoint on the validation set', _run_stage),
-    'test': ('score a checkpoint on the test set', _run_stage),
-    'predict': ('write the class maps of a directory', _run_stage),
-    'map': ('map a whole scene', _run_map),
-    'pack': ('put a data set into a few files that are read faster', _run_pack),
-    'import-baseline': ('take over a checkpoint of the 2020 baseline', _run_import),
-    'export-baseline': ('write a checkpoint for the 2020 baseline', _run_export),
+#: Each loads when it runs, so that a help text or a wrong flag waits for no torch.
+VERBS = {
+    'demo': ('make demo data, train, score and predict on them', 'cli.demo:main'),
+    'fit': ('train a network', 'cli.stages:LandCoverCLI'),
+    'validate': ('score a checkpoint on the validation set', 'cli.stages:LandCoverCLI'),
+    'test': ('score a checkpoint on the test set', 'cli.stages:LandCoverCLI'),
+    'predict': ('write the class maps of a directory', 'cli.stages:LandCoverCLI'),
+    'map': ('map a whole scene', 'cli.map:main'),
+    'pack': (
+        'put a data set into a few files that are read faster',
+        'cli.pack:run_pack',
+    ),
+    'import-baseline': (
+        'take over a checkpoint of the 2020 baseline',
+        'baseline.commands:run_import',
+    ),
+    'export-baseline': (
+        'write a checkpoint for the 2020 baseline',
+        'baseline.commands:run_export',
+    ),
 }
 
 #: Exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
@@ -99,10 +61,21 @@ def main(args: Sequence[str] | None = None) -> None:
     elif verb == '--version':
         print(f'dfc2020-geo {__version__}')
     elif verb in VERBS:
-        _, run = VERBS[verb]
-        run_plainly(run, args)
+        run_plainly(_run, args)
     else:
         _stop(f"Expected a verb of {', '.join(VERBS)}, got '{verb}'.", 2)
+
+
+def _run(args: list[str]) -> None:
+    from .cli.settings import require_checkpoints
+
+    require_checkpoints(args)
+    if args[0] == 'demo':
+        # Threads that spin while they wait starve each other on a machine that is
+        # busy. OpenMP reads this when torch is loaded.
+        os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    _, program = VERBS[args[0]]
+    resolve_name(f'{__package__}.{program}')(args)
 
 
 def _help() -> str:

@@ -1,14 +1,10 @@
 """The U-Net of the 2020 baseline."""
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-#: Features at full resolution and after each of the four poolings.
-_WIDTHS = (64, 128, 256, 512, 512)
-
-#: Features after each of the four steps back up.
-_DECODER_WIDTHS = (256, 128, 64, 64)
 
 # The names of modules are those of the baseline, so its state dicts fit.
 
@@ -32,19 +28,17 @@ class BaselineUNet(nn.Module):
             num_classes: Number of classes of the output.
         """
         super().__init__()
-        self.inc = _DoubleConvolution(in_channels, _WIDTHS[0])
-        self.down1 = _Down(*_WIDTHS[0:2])
-        self.down2 = _Down(*_WIDTHS[1:3])
-        self.down3 = _Down(*_WIDTHS[2:4])
-        self.down4 = _Down(*_WIDTHS[3:5])
-        below = (_WIDTHS[4], *_DECODER_WIDTHS[:3])
-        skips = _WIDTHS[3::-1]
-        channels = [a + b for a, b in zip(below, skips, strict=True)]
-        self.up1 = _Up(channels[0], _DECODER_WIDTHS[0])
-        self.up2 = _Up(channels[1], _DECODER_WIDTHS[1])
-        self.up3 = _Up(channels[2], _DECODER_WIDTHS[2])
-        self.up4 = _Up(channels[3], _DECODER_WIDTHS[3])
-        self.outc = _Classifier(_DECODER_WIDTHS[3], num_classes)
+        self.inc = _double_convolution(in_channels, 64)
+        self.down1 = _down(64, 128)
+        self.down2 = _down(128, 256)
+        self.down3 = _down(256, 512)
+        self.down4 = _down(512, 512)
+        # Each level up reads the one below it and the one beside it.
+        self.up1 = _Up(512 + 512, 256)
+        self.up2 = _Up(256 + 256, 128)
+        self.up3 = _Up(128 + 128, 64)
+        self.up4 = _Up(64 + 64, 64)
+        self.outc = _named('conv', nn.Conv2d(64, num_classes, kernel_size=1))
 
     @property
     def blocks(self) -> tuple[nn.Module, ...]:
@@ -78,35 +72,28 @@ class BaselineUNet(nn.Module):
         return self.outc(x)
 
 
-class _DoubleConvolution(nn.Module):
+def _named(name: str, layer: nn.Module) -> nn.Module:
+    """Give the weights of a layer a name of one more level."""
+    return nn.Sequential(OrderedDict({name: layer}))
+
+
+def _double_convolution(in_channels: int, out_channels: int) -> nn.Module:
     """Twice: convolution 3 x 3, batch normalisation, ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.double_conv = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.double_conv(x)
+    layers = nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+    return _named('double_conv', layers)
 
 
-class _Down(nn.Module):
+def _down(in_channels: int, out_channels: int) -> nn.Module:
     """Halve the size, then convolve."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.maxpool_conv = nn.Sequential(
-            nn.MaxPool2d(2), _DoubleConvolution(in_channels, out_channels)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.maxpool_conv(x)
+    convolution = _double_convolution(in_channels, out_channels)
+    return _named('maxpool_conv', nn.Sequential(nn.MaxPool2d(2), convolution))
 
 
 class _Up(nn.Module):
@@ -114,7 +101,7 @@ class _Up(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = _DoubleConvolution(in_channels, out_channels)
+        self.conv = _double_convolution(in_channels, out_channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         x = functional.interpolate(
@@ -125,14 +112,3 @@ class _Up(nn.Module):
         left, top = columns // 2, rows // 2
         x = functional.pad(x, (left, columns - left, top, rows - top))
         return self.conv(torch.cat([skip, x], dim=1))
-
-
-class _Classifier(nn.Module):
-    """Turn features into logits."""
-
-    def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, num_classes, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
