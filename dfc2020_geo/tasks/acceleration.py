@@ -1,11 +1,12 @@
-"""Switches of acceleration: compile, channels last, activation checkpointing."""
+"""Acceleration: channels last, activation checkpointing, no wait for the device."""
 
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -79,16 +80,13 @@ def _compute_twice(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
     if torch.compiler.is_compiling():
         # The compiler has its own way of computing again, without statistics.
         return checkpoint(compute, *args, use_reentrant=False, **kwargs)
-    contexts = partial(_contexts, block)
     return checkpoint(
-        compute, *args, use_reentrant=False, context_fn=contexts, **kwargs
+        compute,
+        *args,
+        use_reentrant=False,
+        context_fn=lambda: (nullcontext(), _writing_to_copies(block)),
+        **kwargs,
     )
-
-
-def _contexts(
-    block: nn.Module,
-) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _writing_to_copies(block)
 
 
 @contextmanager
@@ -122,3 +120,19 @@ def arrange(images: Tensor, channels_last: bool) -> Tensor:
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return images.contiguous(memory_format=layout)
+
+
+def show_loss(trainer: Trainer, loss: Tensor) -> None:
+    """Show a training loss in the progress bar now and then.
+
+    What is logged for the bar, Lightning reads from the device after each step, even
+    without a bar, and the next step would not begin before.
+
+    Args:
+        trainer: The trainer, in training.
+        loss: The loss, a scalar.
+    """
+    every = vars(trainer)['log_every_n_steps']
+    is_shown = trainer.progress_bar_callback is not None and every
+    if is_shown and trainer.global_step % every == 0:
+        trainer.progress_bar_metrics['train_loss'] = loss.item()

@@ -16,35 +16,109 @@ from fsspec.implementations.local import LocalFileSystem
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from ..io.atomic import replacing
-from ..models.contract import public_path, read_checkpoint
+from ..models.contract import (
+    CONTRACT_KEY,
+    FORMAT,
+    check_format,
+    check_weights,
+    find_conflict,
+    public_path,
+    read_checkpoint,
+    versions,
+)
 from .acceleration import SWITCHES
+from .optimizers import describe_schedule
 from .trust import MAKERS, check_arguments, find_imported, find_task, import_trusted
 
 
-def record_arguments(cls: type, arguments: dict[str, Any]) -> None:
-    """Keep of a task's arguments what a checkpoint may hold, as plain values.
+def record_task(task: Any, checkpoint: dict[str, Any]) -> None:
+    """Keep of a task what a checkpoint may hold: plain arguments, and its facts.
 
     Both LightningCLI and torchgeo's hand each saved hyperparameter to the constructor
     and read the checkpoint with ``weights_only``.
 
     Args:
-        cls: The task.
-        arguments: Its hyperparameters, changed in place.
+        task: A :class:`~dfc2020_geo.tasks.LandCoverSegmentation`.
+        checkpoint: What Lightning is about to save; changed in place.
     """
-    known = inspect.signature(cls).parameters
+    known = inspect.signature(type(task)).parameters
     kept = {
         name: list(value) if isinstance(value, tuple) else value
-        for name, value in arguments.items()
+        for name, value in checkpoint['hyper_parameters'].items()
         if name == '_instantiator'
         or (name in known and name not in SWITCHES and not callable(value))
     }
     # The trained weights are here: loading them shall not fetch the initial ones.
-    kept |= {'weights': None, '_class_path': public_path(cls)}
-    arguments.clear()
-    arguments.update(kept)
+    kept |= {'weights': None, '_class_path': public_path(type(task))}
+    checkpoint['hyper_parameters'].clear()
+    checkpoint['hyper_parameters'].update(kept)
+    # The last scores of the names that schedulers watch.
+    scores = {}
+    if task._trainer is not None:
+        logged = task._trainer.callback_metrics
+        watched = {config.monitor for config in task._trainer.lr_scheduler_configs}
+        scores = {str(n): float(logged[n]) for n in watched if n in logged}
+    checkpoint[CONTRACT_KEY] = task.contract | {
+        'format': FORMAT,
+        'versions': versions(),
+        'resume': _resume_facts(task),
+        'scores': scores,
+    }
+
+
+def check_task(
+    task: Any, checkpoint: Mapping[str, Any]
+) -> tuple[dict[str, float], bool]:
+    """Refuse the weights of another network, and another optimiser for resuming.
+
+    Args:
+        task: A :class:`~dfc2020_geo.tasks.LandCoverSegmentation`.
+        checkpoint: What Lightning has read.
+
+    Returns:
+        If training is resumed, its last scores of the names that schedulers watch, and
+        whether those have yet to look at them; else nothing and False.
+
+    Raises:
+        ValueError: If a fact, a weight, or, in training, an option of the optimiser or
+            its schedule is another than the task's; or if a newer version of this
+            package wrote the checkpoint.
+    """
+    theirs = dict(checkpoint.get(CONTRACT_KEY, {}))
+    check_format(theirs)
+    resume, scores = theirs.pop('resume', {}), theirs.pop('scores', {})
+    if conflict := find_conflict(task.contract, theirs):
+        name, value, other = conflict
+        raise ValueError(
+            f'Expected {name}={other} as in the checkpoint, got {value}; '
+            'leave it out, or train another network.'
+        )
+    if weights := checkpoint.get('state_dict'):
+        check_weights(weights, task.state_dict())
+    if task._trainer is None or task._trainer.state.fn != TrainerFn.FITTING:
+        return {}, False
+    if conflict := find_conflict(_resume_facts(task), resume):
+        name, value, other = conflict
+        raise ValueError(
+            f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
+            'restores the optimiser and its schedule; leave the change out to go '
+            'on, or train anew without --ckpt_path.'
+        )
+    # Most checkpoints are of the end of an epoch: before schedulers look at its scores.
+    loop = checkpoint['loops']['fit_loop']
+    epochs = loop['epoch_progress']['current']
+    is_over = loop['epoch_loop.batch_progress']['is_last_batch']
+    return scores, is_over and epochs['processed'] > epochs['completed']
+
+
+def _resume_facts(task: Any) -> dict[str, Any]:
+    frozen = ('freeze_backbone', 'freeze_decoder')
+    plan = describe_schedule(task.configure_optimizers())
+    return {name: task.hparams[name] for name in frozen} | plan
 
 
 def restore_task[Task: LightningModule](
@@ -105,23 +179,6 @@ def _factory(spec: Mapping[str, Any], trusted: Collection[str]) -> Any:
 def _is_tuple(parameter: inspect.Parameter | None, value: Any) -> bool:
     default = parameter and parameter.default
     return isinstance(value, list) and isinstance(default, tuple)
-
-
-def is_epoch_end(checkpoint: Mapping[str, Any]) -> bool:
-    """Say whether a checkpoint is of the end of an epoch, as most are.
-
-    Those are written before schedulers look at the epoch's scores.
-
-    Args:
-        checkpoint: What Lightning saved in training.
-
-    Returns:
-        True if it is.
-    """
-    loop = checkpoint['loops']['fit_loop']
-    epochs = loop['epoch_progress']['current']
-    is_over = loop['epoch_loop.batch_progress']['is_last_batch']
-    return is_over and epochs['processed'] > epochs['completed']
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -30,7 +30,9 @@ def average_probabilities(
     classes = []
     for network in networks:
         for turn, flip in views:
-            logits = _turn_back(network(_turn(images, turn, flip)), turn, flip)
+            view = images.flip(-1) if flip else images
+            logits = network(view.rot90(turn, (-2, -1))).rot90(-turn, (-2, -1))
+            logits = logits.flip(-1) if flip else logits
             probabilities = logits.float().softmax(dim=1)
             classes.append(best_class(probabilities, dim=1))
             total = probabilities if total is None else total.add_(probabilities)
@@ -40,13 +42,3 @@ def average_probabilities(
     differs = torch.stack([(one != prediction).float() for one in classes])
     # The smallest positive number keeps the logarithm of 0 finite.
     return mean.clamp_(min=torch.finfo(mean.dtype).tiny).log_(), differs.mean(dim=0)
-
-
-def _turn(images: Tensor, turn: int, flip: bool) -> Tensor:
-    images = images.flip(-1) if flip else images
-    return images.rot90(turn, (-2, -1))
-
-
-def _turn_back(images: Tensor, turn: int, flip: bool) -> Tensor:
-    images = images.rot90(-turn, (-2, -1))
-    return images.flip(-1) if flip else images

@@ -1,13 +1,11 @@
 """The task: a network of named bands and classes, with its loss and scores."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import AdamW
@@ -23,19 +21,15 @@ from ..metrics.argmax import best_class
 from ..models import NETWORKS, build_network, explain_refusals, network_settings
 from ..models.contract import (
     CONTRACT_KEY,
-    FORMAT,
-    check_format,
-    check_weights,
     data_contract,
     find_conflict,
     read_checkpoint,
-    versions,
 )
-from .acceleration import SWITCHES, arrange, checkpoint_activations
-from .checkpoints import is_epoch_end, record_arguments, restore_task
+from .acceleration import SWITCHES, arrange, checkpoint_activations, show_loss
+from .checkpoints import check_task, record_task, restore_task
 from .ensemble import average_probabilities
 from .losses import build_loss
-from .optimizers import describe_schedule, parameter_groups
+from .optimizers import parameter_groups
 from .trust import MAKERS
 
 
@@ -71,11 +65,9 @@ class LandCoverSegmentation(SemanticSegmentation):
     #: which sets it.
     return_logits = False
 
-    #: Scores of before training was stopped, until they are restored.
-    _scores: Mapping[str, float] = MappingProxyType({})
-
-    #: Whether schedulers have not looked at those of the last epoch yet.
-    _is_due = False
+    #: Scores of before training was stopped, until they are restored, and whether
+    #: schedulers have not looked at those of the last epoch yet.
+    _resumed: tuple[dict[str, float], bool] = {}, False
 
     def __init__(
         self,
@@ -431,21 +423,9 @@ class LandCoverSegmentation(SemanticSegmentation):
             raise
         loss = self.criterion(logits, batch['mask'])
         self.log('train_loss', loss, batch_size=batch_size)
-        self._show(loss)
+        if self._trainer is not None:
+            show_loss(self._trainer, loss)
         return loss
-
-    def _show(self, loss: Tensor) -> None:
-        """Show the loss in a progress bar now and then.
-
-        What is logged for the bar, Lightning reads from the device after each step,
-        even without a bar, and the next step would not begin before.
-        """
-        trainer = self._trainer
-        if trainer is None or trainer.progress_bar_callback is None:
-            return
-        every = vars(trainer)['log_every_n_steps']
-        if every and trainer.global_step % every == 0:
-            trainer.progress_bar_metrics['train_loss'] = loss.item()
 
     def predict_step(
         self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
@@ -524,19 +504,7 @@ class LandCoverSegmentation(SemanticSegmentation):
         Args:
             checkpoint: What Lightning is about to save; changed in place.
         """
-        record_arguments(type(self), checkpoint['hyper_parameters'])
-        # The last scores of the names that schedulers watch.
-        scores = {}
-        if self._trainer is not None:
-            logged = self._trainer.callback_metrics
-            watched = {config.monitor for config in self._trainer.lr_scheduler_configs}
-            scores = {str(n): float(logged[n]) for n in watched if n in logged}
-        checkpoint[CONTRACT_KEY] = self.contract | {
-            'format': FORMAT,
-            'versions': versions(),
-            'resume': self._resume_facts(),
-            'scores': scores,
-        }
+        record_task(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the weights of another network, and another optimiser for resuming.
@@ -549,33 +517,7 @@ class LandCoverSegmentation(SemanticSegmentation):
                 or its schedule is another than this task's; or if a newer version of
                 this package wrote the checkpoint.
         """
-        theirs = dict(checkpoint.get(CONTRACT_KEY, {}))
-        check_format(theirs)
-        resume, scores = theirs.pop('resume', {}), theirs.pop('scores', {})
-        if conflict := find_conflict(self.contract, theirs):
-            name, value, other = conflict
-            raise ValueError(
-                f'Expected {name}={other} as in the checkpoint, got {value}; '
-                'leave it out, or train another network.'
-            )
-        if weights := checkpoint.get('state_dict'):
-            check_weights(weights, self.state_dict())
-        trainer = self._trainer
-        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
-            return
-        if conflict := find_conflict(self._resume_facts(), resume):
-            name, value, other = conflict
-            raise ValueError(
-                f'Expected {name}={other} as in the checkpoint, got {value}: resuming '
-                'restores the optimiser and its schedule; leave the change out to go '
-                'on, or train anew without --ckpt_path.'
-            )
-        self._scores, self._is_due = scores, is_epoch_end(checkpoint)
-
-    def _resume_facts(self) -> dict[str, Any]:
-        frozen = ('freeze_backbone', 'freeze_decoder')
-        plan = describe_schedule(self.configure_optimizers())
-        return {name: self.hparams[name] for name in frozen} | plan
+        self._resumed = check_task(self, checkpoint)
 
     def on_train_start(self) -> None:
         """Restore the scores that a scheduler may still ask for.
@@ -583,12 +525,13 @@ class LandCoverSegmentation(SemanticSegmentation):
         One that watches a score looks at it when an epoch ends, and its validation may
         have been before training was stopped; Lightning forgets it.
         """
+        scores, is_due = self._resumed
         self.trainer.callback_metrics.update(
-            {name: torch.tensor(score) for name, score in self._scores.items()}
+            {name: torch.tensor(score) for name, score in scores.items()}
         )
-        if self._is_due:
+        if is_due:
             self._update_schedulers()
-        self._scores, self._is_due = {}, False
+        self._resumed = {}, False
 
     def on_train_epoch_end(self) -> None:
         """Let schedulers look at the scores of an epoch that was resumed.
