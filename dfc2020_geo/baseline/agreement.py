@@ -33,42 +33,34 @@ def check_weights(
     """
     if not (difference := describe_weights(weights, expected)):
         return
-    shapes = {name: tuple(value.shape) for name, value in expected.items()}
-    missing = [name for name in shapes if name not in weights]
-    unexpected = [name for name in weights if name not in shapes]
-    other = {
-        name: tuple(value.shape)
-        for name, value in weights.items()
-        if name in shapes and tuple(value.shape) != shapes[name]
-    }
+    found, wanted = (
+        {name: tuple(value.shape) for name, value in tensors.items()}
+        for tensors in (weights, expected)
+    )
     raise ValueError(
         f'Expected the weights of the network that the arguments describe, got {path} '
-        f'with {difference}. {_explain(missing, unexpected, other, shapes)}'
+        f'with {difference}. {_explain(found, wanted)}'
     )
 
 
-def _explain(
-    missing: list[str], unexpected: list[str], other: dict[str, Any], shapes: Any
-) -> str:
-    """Say what differences to the expected tensors mean, and what to do."""
+def _explain(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Say what differences to the expected shapes mean, and what to do."""
     belongs = 'take the args.pkl that belongs to it.'
-    if missing or unexpected:
-        half = len(missing) < len(shapes) / 2 and not unexpected
+    if found.keys() != wanted.keys():
+        half = found.keys() < wanted.keys() and len(found) > len(wanted) / 2
         what = 'It is incomplete' if half else 'It is another model'
         return f'{what}; {belongs}'
-    first, last = next(iter(shapes)), next(reversed(shapes))
+    first, last = next(iter(wanted)), next(reversed(wanted))
     reasons = []
-    if first in other and len(other[first]) == 4:
-        channels, wanted = other[first][1], shapes[first][1]
+    if found[first] != wanted[first] and len(found[first]) == 4:
         reasons.append(
-            f'It reads {channels} channels, while use_s1, use_s2hr, use_s2mr and '
-            f'use_s2lr of the arguments give {wanted}'
+            f'It reads {found[first][1]} channels, while use_s1, use_s2hr, use_s2mr '
+            f'and use_s2lr of the arguments give {wanted[first][1]}'
         )
-    if last in other and len(other[last]) == 1:
-        classes, wanted = other[last][0], shapes[last][0]
+    if found[last] != wanted[last] and len(found[last]) == 1:
         reasons.append(
-            f'It tells {classes} classes apart, while no_savanna of the arguments '
-            f'gives {wanted}'
+            f'It tells {found[last][0]} classes apart, while no_savanna of the '
+            f'arguments gives {wanted[last][0]}'
         )
     return f'{". ".join(reasons) or "It is another model"}; {belongs}'
 

@@ -34,14 +34,12 @@ def fit_config(args: Mapping[str, Any]) -> dict[str, Any]:
     seed = args['seed']
     return {
         'seed_everything': False if seed is None else seed,
-        'data': {
-            'class_path': 'dfc2020_geo.datamodules.LandCoverDataModule',
-            'init_args': _data(args, network),
-        },
-        'model': {
-            'class_path': 'dfc2020_geo.tasks.LandCoverSegmentation',
-            'init_args': _model(args, network),
-        },
+        'data': _object(
+            'dfc2020_geo.datamodules.LandCoverDataModule', _data(args, network)
+        ),
+        'model': _object(
+            'dfc2020_geo.tasks.LandCoverSegmentation', _model(args, network)
+        ),
         'trainer': _trainer(args),
     }
 
@@ -63,7 +61,7 @@ def _data(args: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any]
 def _model(args: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any]:
     decay = {'weight_decay': args['weight_decay']}
     if args['model'] == 'unet':
-        recipe = {'lr': args['lr'], 'optimizer': _call('optim.RMSprop', decay)}
+        recipe = {'lr': args['lr'], 'optimizer': _object('torch.optim.RMSprop', decay)}
     else:
         momentum = {'momentum': args['momentum']}
         recipe = {
@@ -71,14 +69,25 @@ def _model(args: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any
             'weights': True if args['pretrained_backbone'] else None,
             'lr': HEAD_RATE * args['lr'],
             'backbone_lr': args['lr'],
-            'optimizer': _call('optim.SGD', momentum | decay),
+            'optimizer': _object('torch.optim.SGD', momentum | decay),
         }
-    rate = _call('optim.lr_scheduler.ConstantLR', {'factor': 1.0})
+    rate = _object('torch.optim.lr_scheduler.ConstantLR', {'factor': 1.0})
     return {'model': network['model'], **recipe, 'lr_scheduler': rate}
 
 
 def _trainer(args: Mapping[str, Any]) -> dict[str, Any]:
     folder = os.path.join(str(args['log_dir']), str(args['experiment_name']))
+    tensorboard = {
+        'save_dir': str(args['log_dir']),
+        'name': args['experiment_name'],
+        'version': '',
+    }
+    csv = {'save_dir': folder, 'name': 'csv'}
+    saving = {
+        'dirpath': f'{folder}/checkpoints',
+        'every_n_train_steps': args['save_freq'],
+    }
+    logging = {'every_n_steps': args['log_freq']}
     return {
         'devices': 1,
         'max_epochs': args['max_epochs'],
@@ -87,38 +96,15 @@ def _trainer(args: Mapping[str, Any]) -> dict[str, Any]:
         'num_sanity_val_steps': 0,
         'log_every_n_steps': args['log_freq'],
         **({} if args['seed'] is None else {'deterministic': 'warn'}),
-        'logger': _loggers(args, folder),
-        'callbacks': _callbacks(args, folder),
+        'logger': [
+            _object('lightning.pytorch.loggers.TensorBoardLogger', tensorboard),
+            _object('lightning.pytorch.loggers.CSVLogger', csv),
+        ],
+        'callbacks': [
+            _object('dfc2020_geo.baseline.saving.BaselineCheckpoint', saving),
+            _object('dfc2020_geo.callbacks.TrainingLogger', logging),
+        ],
     }
-
-
-def _loggers(args: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
-    tensorboard = {
-        'save_dir': str(args['log_dir']),
-        'name': args['experiment_name'],
-        'version': '',
-    }
-    csv = {'save_dir': folder, 'name': 'csv'}
-    return [
-        _object('lightning.pytorch.loggers.TensorBoardLogger', tensorboard),
-        _object('lightning.pytorch.loggers.CSVLogger', csv),
-    ]
-
-
-def _callbacks(args: Mapping[str, Any], folder: str) -> list[dict[str, Any]]:
-    saving = {
-        'dirpath': f'{folder}/checkpoints',
-        'every_n_train_steps': args['save_freq'],
-    }
-    logging = {'every_n_steps': args['log_freq']}
-    return [
-        _object('dfc2020_geo.baseline.saving.BaselineCheckpoint', saving),
-        _object('dfc2020_geo.callbacks.TrainingLogger', logging),
-    ]
-
-
-def _call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return _object(f'torch.{name}', arguments)
 
 
 def _object(path: str, arguments: dict[str, Any]) -> dict[str, Any]:

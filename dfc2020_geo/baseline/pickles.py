@@ -22,42 +22,15 @@ _PLAIN = (bool, int, float, str, type(None))
 #: Every operation that a Namespace of plain values takes in protocols 2 to 5. None of
 #: them calls what was imported with arguments of the pickle's choice.
 _ALLOWED = {
-    'PROTO',
-    'FRAME',
-    'STOP',
-    'GLOBAL',
-    'STACK_GLOBAL',
-    'EMPTY_TUPLE',
-    'NEWOBJ',
-    'BUILD',
-    'MARK',
-    'EMPTY_DICT',
-    'SETITEM',
-    'SETITEMS',
-    'EMPTY_LIST',
-    'APPEND',
-    'APPENDS',
-    'NONE',
-    'NEWTRUE',
-    'NEWFALSE',
-    'BININT',
-    'BININT1',
-    'BININT2',
-    'LONG1',
-    'LONG4',
-    'BINFLOAT',
-    'SHORT_BINUNICODE',
-    'BINUNICODE',
-    'BINUNICODE8',
-    'BINPUT',
-    'LONG_BINPUT',
-    'MEMOIZE',
-    'BINGET',
-    'LONG_BINGET',
-}
+    'PROTO', 'FRAME', 'STOP', 'GLOBAL', 'STACK_GLOBAL', 'EMPTY_TUPLE', 'NEWOBJ',
+    'BUILD', 'MARK', 'EMPTY_DICT', 'SETITEM', 'SETITEMS', 'EMPTY_LIST', 'APPEND',
+    'APPENDS', 'NONE', 'NEWTRUE', 'NEWFALSE', 'BININT', 'BININT1', 'BININT2', 'LONG1',
+    'LONG4', 'BINFLOAT', 'SHORT_BINUNICODE', 'BINUNICODE', 'BINUNICODE8', 'BINPUT',
+    'LONG_BINPUT', 'MEMOIZE', 'BINGET', 'LONG_BINGET',
+}  # fmt: skip
 
 #: What Python raises for a pickle that is no pickle, or one against the rules.
-_DAMAGE = (
+DAMAGE = (
     pickle.UnpicklingError,
     ArithmeticError,
     AttributeError,
@@ -159,7 +132,7 @@ def _refuse_import_before(content: bytes, position: int) -> None:
     """Refuse a pickle by what it imports before a position, if anything."""
     # Stopped there, and as long as it was: a frame states its length.
     stopped = content[:position] + pickle.STOP + content[position + 1 :]
-    with suppress(*_DAMAGE):
+    with suppress(*DAMAGE):
         _NamespaceUnpickler(io.BytesIO(stopped)).load()
 
 
@@ -177,7 +150,7 @@ def _refuse_import(module_name: str, global_name: str) -> _Refusal:
 def _load(content: bytes) -> dict[str, Any]:
     try:
         value = _NamespaceUnpickler(io.BytesIO(content)).load()
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _Refusal('that is damaged') from error
     if type(value) is not Namespace:
         raise _Refusal(f'with a value of {type(value)}')

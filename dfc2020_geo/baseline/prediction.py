@@ -65,17 +65,9 @@ DATASETS = {
 
 #: The baseline's own flags. argparse takes the beginning of a flag for the whole one.
 _FLAGS = (
-    '--help',
-    '--config_file',
-    '--checkpoint_file',
-    '--score',
-    '--batch_size',
-    '--workers',
-    '--dataset',
-    '--data_dir',
-    '--out_dir',
-    '--preview_dir',
-)
+    '--help', '--config_file', '--checkpoint_file', '--score', '--batch_size',
+    '--workers', '--dataset', '--data_dir', '--out_dir', '--preview_dir',
+)  # fmt: skip
 
 #: Where the arguments of a checkpoint of the baseline are, unless named.
 CONFIG = './args.pkl'

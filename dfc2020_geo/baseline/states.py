@@ -1,6 +1,5 @@
 """Reading and writing ``checkpoint_step_N.pth`` of the 2020 baseline."""
 
-import pickle
 import re
 import struct
 import warnings
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ..datasets.indexing.layout import name_some
+from ..models.contract import is_real
+from .pickles import DAMAGE
 
 #: Names of what the file holds.
 WEIGHTS, STEP, OPTIMIZER = 'model_state_dict', 'step', 'optimizer_state_dict'
@@ -21,19 +22,7 @@ WEIGHTS, STEP, OPTIMIZER = 'model_state_dict', 'step', 'optimizer_state_dict'
 _NETWORK = 'model.'
 
 #: What torch raises for a file that it did not write, or one against its rules.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
+_DAMAGE = (*DAMAGE, AssertionError, OSError, RuntimeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +138,13 @@ def _check_tensors(weights: Any, path: Path | str) -> dict[str, Tensor]:
             f'{type(weights).__name__} in {path}.'
         )
     for name, value in weights.items():
-        if not (isinstance(name, str) and _is_plain(value)):
+        if not (isinstance(name, str) and is_real(value)):
             kind = value.type() if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(
                 f'Expected {WEIGHTS} to be a dict of tensors of real numbers, got '
                 f'{name!r:.80} of {kind} in {path}.'
             )
     return dict(weights)
-
-
-def _is_plain(value: Any) -> bool:
-    if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
-        return False
-    return value.layout is torch.strided and not value.is_meta
 
 
 def _check_step(step: Any, path: Path | str) -> int:

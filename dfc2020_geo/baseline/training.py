@@ -5,7 +5,8 @@ import math
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         The parser, with the baseline's defaults.
     """
     parser = argparse.ArgumentParser('train.py', description=_TEXT, epilog=_EPILOG)
-    add = _adder(parser)
+    add = partial(_add, parser)
     add('experiment_name', 'name of the run, and of its folder in LOG_DIR')
     add('val_freq', 'optimisation steps from one validation to the next', int)
     add('save_freq', 'optimisation steps from one checkpoint to the next', int)
@@ -75,23 +76,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _adder(parser: argparse.ArgumentParser) -> Any:
-    def add(
-        name: str,
-        text: str,
-        kind: Callable[[str], Any] = str,
-        choices: Sequence[Any] | None = None,
-    ) -> None:
-        default = ARGUMENTS[name]
-        text = f'{text} (default: {default})'
-        if default is False:
-            parser.add_argument(f'--{name}', action='store_true', help=text)
-            return
-        parser.add_argument(
-            f'--{name}', type=kind, default=default, choices=choices, help=text
-        )
-
-    return add
+def _add(
+    parser: argparse.ArgumentParser, name: str, text: str, kind: Any = str, **more: Any
+) -> None:
+    """Add a flag with the baseline's default."""
+    default = ARGUMENTS[name]
+    is_switch = default is False
+    more |= (
+        {'action': 'store_true'} if is_switch else {'type': kind, 'default': default}
+    )
+    parser.add_argument(f'--{name}', help=f'{text} (default: {default})', **more)
 
 
 def main(args: Sequence[str]) -> LandCoverCLI:

@@ -191,7 +191,7 @@ def describe_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -
         there are; nothing, if there is no difference.
     """
     shapes = {name: tuple(value.shape) for name, value in expected.items()}
-    numbers = [name for name, value in found.items() if not _is_real(value)]
+    numbers = [name for name, value in found.items() if not is_real(value)]
     other = [
         f'{name} of shape {tuple(value.shape)}, not {shapes[name]}'
         for name, value in found.items()
@@ -208,7 +208,15 @@ def describe_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -
     )
 
 
-def _is_real(value: Any) -> bool:
+def is_real(value: Any) -> bool:
+    """Say whether a weight is a tensor of real numbers.
+
+    Args:
+        value: The weight, from a file.
+
+    Returns:
+        True for dense tensors of real numbers that are there.
+    """
     if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
         return False
     return value.layout is torch.strided and not value.is_meta

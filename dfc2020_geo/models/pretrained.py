@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import ResNet101_Weights, get_weight
 from torchvision.models._api import WeightsEnum
-
-#: What the backbone lacks, and what stays as it is: another number of channels.
-_NOT_LOADED = ('fc.weight', 'fc.bias', 'conv1.weight')
 
 #: What libraries raise for weights that they cannot use.
 _REFUSALS = (ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError)
@@ -82,32 +79,19 @@ def _one_line(error: Exception) -> str:
     return ' '.join(str(error).split()).rstrip('.')
 
 
-def load_backbone(backbone: nn.Module, weights: WeightsEnum | str | bool) -> None:
-    """Fill a ResNet-101 with trained weights, all but its first convolution.
+def read_weights(weights: WeightsEnum | str | bool) -> dict[str, Tensor]:
+    """Read the trained weights of a ResNet-101.
 
     Args:
-        backbone: Network that names its weights as torchvision does.
-        weights: True for those that the 2020 baseline began with (ImageNet,
-            torchvision's first version), another weight enum of torchvision or its
-            name, or a file with a state dict.
+        weights: True for ImageNet's, weights of torchvision or their name, or a file
+            with a state dict.
+
+    Returns:
+        Tensors by name.
 
     Raises:
-        ValueError: If the weights are not those of a ResNet-101.
+        ValueError: If there is nothing of the name, or it is no state dict.
     """
-    loaded = {k: v for k, v in _read(weights).items() if k not in _NOT_LOADED}
-    expected = {k: v.shape for k, v in backbone.state_dict().items()}
-    del expected['conv1.weight']
-    found = {k: v.shape for k, v in loaded.items()}
-    if wrong := [k for k in expected | found if expected.get(k) != found.get(k)]:
-        raise ValueError(
-            f'Expected the weights of a ResNet-101, got {weights} with other '
-            f'{", ".join(wrong[:3])} ({len(wrong)} in all); name weights of torchvision '
-            "such as 'ResNet101_Weights.IMAGENET1K_V1', or a file with its state dict."
-        )
-    backbone.load_state_dict(loaded, strict=False)
-
-
-def _read(weights: WeightsEnum | str | bool) -> dict[str, Tensor]:
     if isinstance(weights, str) and Path(weights).is_file():
         return _read_file(weights)
     if isinstance(weights, str):

@@ -7,10 +7,13 @@ from torchvision.models import ResNet
 from torchvision.models._api import WeightsEnum
 from torchvision.models.resnet import Bottleneck
 
-from .pretrained import load_backbone
+from .pretrained import read_weights
 
 #: Stride and dilation of each stage, by output stride.
 _STAGES = {16: ((1, 1), (2, 1), (2, 1), (1, 2)), 8: ((1, 1), (2, 1), (1, 2), (1, 4))}
+
+#: What the backbone lacks, and what stays as it is: another number of channels.
+_NOT_LOADED = ('fc.weight', 'fc.bias', 'conv1.weight')
 
 #: What multiplies the dilation in the three blocks of the last stage.
 _MULTI_GRID = (1, 2, 4)
@@ -54,13 +57,27 @@ class DilatedResNet101(ResNet):
         """Load trained weights into all but the first convolution.
 
         Args:
-            weights: True for ImageNet's, weights of torchvision or their name, or a
-                file with a state dict.
+            weights: True for those that the 2020 baseline began with (ImageNet,
+                torchvision's first version), another weight enum of torchvision or its
+                name, or a file with a state dict.
 
         Raises:
             ValueError: If the weights are not those of a ResNet-101.
         """
-        load_backbone(self, weights)
+        loaded = {
+            k: v for k, v in read_weights(weights).items() if k not in _NOT_LOADED
+        }
+        expected = {k: v.shape for k, v in self.state_dict().items()}
+        del expected['conv1.weight']
+        found = {k: v.shape for k, v in loaded.items()}
+        if wrong := [k for k in expected | found if expected.get(k) != found.get(k)]:
+            raise ValueError(
+                f'Expected the weights of a ResNet-101, got {weights} with other '
+                f'{", ".join(wrong[:3])} ({len(wrong)} in all); name weights of '
+                "torchvision such as 'ResNet101_Weights.IMAGENET1K_V1', or a file with "
+                'its state dict.'
+            )
+        self.load_state_dict(loaded, strict=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # ty: ignore[incompatible-method-override] (features)
         """Compute features.
