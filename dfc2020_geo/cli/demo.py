@@ -98,12 +98,9 @@ def score_commonest(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _outputs(root: Path, name: str) -> list[str]:
     return [
-        argument
+        f'--{writer}.{setting}'
         for writer in ('class_maps', 'previews')
-        for argument in (
-            f'--{writer}.output_dir={root / writer / name}',
-            f'--{writer}.overwrite=true',
-        )
+        for setting in (f'output_dir={root / writer / name}', 'overwrite=true')
     ]
 
 

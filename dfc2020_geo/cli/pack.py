@@ -16,6 +16,11 @@ from .usage import UsageError, VerbParser
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}
 _SIZE = re.compile(r'(?P<number>\d+(\.\d+)?) *(?P<unit>[KMG]?)B?', re.IGNORECASE)
 
+_DESCRIPTION = """\
+Put the GeoTIFFs of a data set, in any layout, into a few large files that are read many
+times faster: all bands and labels, to the bit. Give the pack as root of the data set. A
+run that was stopped is resumed when it is started again."""
+
 #: How many damaged bands are told of one by one.
 _MAX_TOLD = 20
 
@@ -57,44 +62,20 @@ def run_pack(args: list[str]) -> None:
 
 
 def _parser(verb: str) -> VerbParser:
-    parser = VerbParser(
-        verb,
-        description=(
-            'Put the GeoTIFFs of a data set, in any layout, into a few large files that '
-            'are read many times faster: all bands and labels, to the bit. Give the '
-            'pack as root of the data set. A run that was stopped goes on when it is '
-            'started again.'
-        ),
-    )
-    parser.add_argument('--root', type=Path, help='folder of the data set')
-    parser.add_argument('--out', type=Path, help='folder of the pack')
-    parser.add_argument(
-        '--format',
-        choices=[*FORMATS],
-        default='fast',
-        help='fast: as in memory; compact: smaller, and slower to read (default: fast)',
-    )
-    parser.add_argument(
-        '--shard_size',
-        default='256MB',
-        help='about how much of the data set is in one file (default: 256MB)',
-    )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=min(4, os.cpu_count() or 1),
-        help='processes that read and write (default: one for each core, up to 4)',
-    )
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='replace a pack of another source or with other settings',
-    )
-    parser.add_argument(
-        '--verify',
-        metavar='PACK',
-        help='read a pack, folder or URL, and say what is not as it was packed',
-    )
+    parser = VerbParser(verb, description=_DESCRIPTION)
+    add = parser.add_argument
+    add('--root', type=Path, help='folder of the data set')
+    add('--out', type=Path, help='folder of the pack')
+    text = 'fast: as in memory; compact: smaller, and slower to read (default: fast)'
+    add('--format', choices=[*FORMATS], default='fast', help=text)
+    text = 'about how much of the data set is in one file (default: 256MB)'
+    add('--shard_size', default='256MB', help=text)
+    text = 'processes that read and write (default: one for each core, up to 4)'
+    add('--workers', type=int, default=min(4, os.cpu_count() or 1), help=text)
+    text = 'replace a pack of another source or with other settings'
+    add('--overwrite', action='store_true', help=text)
+    text = 'read a pack, folder or URL, and say what is not as it was packed'
+    add('--verify', metavar='PACK', help=text)
     return parser
 
 

@@ -23,8 +23,7 @@ from .indexing.packed import PackTree
 from .indexing.table import PatchTable
 from .indexing.trees import FolderTree
 from .plotting import DrawsSamples
-from .reading import Reader, make_reader, other_sizes, want_bands
-from .stored import store_bands
+from .reading import PackReader, TreeReader, other_sizes, store_bands, want_bands
 
 SampleTransform = Callable[[Sample], Sample]
 
@@ -103,7 +102,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self.bands = select_bands(bands)
         self.scheme = get_scheme(scheme)
         self.transforms = transforms
-        self._last_reader: Reader | None = None
+        self._last_reader: TreeReader | PackReader | None = None
         self.note = ''
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
@@ -185,12 +184,16 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         return stored
 
     @property
-    def _reader(self) -> Reader:
+    def _reader(self) -> TreeReader | PackReader:
         """What reads the files: another one in copies that have others."""
         reader = self._last_reader
         if reader is None or reader.files is not self.files:
             wanted = want_bands(self.bands, self._label_bands)
-            reader = make_reader(self._pack, self.files, wanted)
+            reader = (
+                PackReader(self._pack, self.files, wanted)
+                if self._pack
+                else TreeReader(self.files, wanted)
+            )
             self._last_reader = reader
         return reader
 

@@ -1,14 +1,14 @@
-"""Readers of patches, from files or from a pack."""
+"""Readers of patches, from files or from a pack, in the dtypes of the files."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..bands import FILE_BANDS, Band
+from ..bands import FILE_BANDS, Band, Sensor
 from ..io.packs import Pack
-from ..io.rasters import read_raw, require_real
+from ..io.rasters import fill_image, read_raw, require_real
 from ..io.tiffs import RawBands
 from .indexing.files import PatchFiles
 from .indexing.names import FileKind
@@ -20,6 +20,9 @@ type WantedBands = Mapping[FileKind, tuple[tuple[int, ...], int]]
 
 #: In place of a raster's row: not looked for yet, and none.
 _UNKNOWN, _NONE = -1, -2
+
+#: Types whose numbers fit uint16, the type of Sentinel-2.
+_NARROW = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
 def want_bands(bands: Sequence[Band], num_label_bands: int) -> WantedBands:
@@ -39,25 +42,18 @@ def want_bands(bands: Sequence[Band], num_label_bands: int) -> WantedBands:
     return wanted | {'label': ((1,), num_label_bands)}
 
 
-class Reader(ABC):
-    """Reads the files of patches.
+@dataclass
+class TreeReader:
+    """Reads the GeoTIFFs of patches.
 
     Attributes:
         files: The files of each patch.
         wanted: What is read of them.
     """
 
-    def __init__(self, files: PatchTable, wanted: WantedBands) -> None:
-        """Initialize a new Reader instance.
+    files: PatchTable
+    wanted: WantedBands
 
-        Args:
-            files: The files of each patch.
-            wanted: What is read of them.
-        """
-        self.files = files
-        self.wanted = wanted
-
-    @abstractmethod
     def read(
         self, index: int, out: Mapping[Any, np.ndarray]
     ) -> dict[FileKind, RawBands]:
@@ -65,7 +61,7 @@ class Reader(ABC):
 
         Args:
             index: Position of the patch, counted from the end if negative.
-            out: Arrays to read into, as far as they fit, by rasters.
+            out: Arrays to read into, as far as they fit, by raster.
 
         Returns:
             Bands in the types that they are stored in, of the rasters that there are.
@@ -73,23 +69,6 @@ class Reader(ABC):
         Raises:
             IndexError: If there is no such patch.
             RuntimeError: If a file cannot be read, or is another one than is wanted.
-        """
-
-
-class TreeReader(Reader):
-    """Reads GeoTIFFs."""
-
-    def read(
-        self, index: int, out: Mapping[Any, np.ndarray]
-    ) -> dict[FileKind, RawBands]:
-        """Read the files of a patch.
-
-        Args:
-            index: Position of the patch
-            out: Arrays to read into, by kind of file.
-
-        Returns:
-            Raw bands by kind of file.
         """
         files, found = self.files[index], {}
         for kind, (indexes, num_bands) in self.wanted.items():
@@ -101,7 +80,7 @@ class TreeReader(Reader):
         return found
 
 
-class PackReader(Reader):
+class PackReader:
     """Reads rasters of a pack, and remembers where they are."""
 
     def __init__(self, pack: Pack, files: PatchTable, wanted: WantedBands) -> None:
@@ -112,8 +91,7 @@ class PackReader(Reader):
             files: The files of each patch.
             wanted: What is read of them.
         """
-        super().__init__(files, wanted)
-        self._pack = pack
+        self.files, self.wanted, self._pack = files, wanted, pack
         self._rows = np.full((len(files), len(wanted)), _UNKNOWN, np.int32)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -126,11 +104,15 @@ class PackReader(Reader):
         """Read the files of a patch; packs hold none but real numbers.
 
         Args:
-            index: Position of the patch
-            out: Arrays to read into, by kind of file.
+            index: Position of the patch, counted from the end if negative.
+            out: Arrays to read into, as far as they fit, by raster.
 
         Returns:
-            Raw bands by kind of file.
+            Bands in the types that they are stored in, of the rasters that there are.
+
+        Raises:
+            IndexError: If there is no such patch.
+            RuntimeError: If a raster cannot be read, or is another one than is wanted.
         """
         rows = self._rows[index].tolist()
         if _UNKNOWN in rows:
@@ -153,20 +135,38 @@ class PackReader(Reader):
         return rows
 
 
-def make_reader(pack: Pack | None, files: PatchTable, wanted: WantedBands) -> Reader:
-    """Make what reads the files of patches.
+def store_bands(
+    sensor: Sensor, pixels: RawBands, out: np.ndarray | None = None
+) -> np.ndarray:
+    """Keep bands in the smallest type that scaling turns into the same bits.
 
     Args:
-        pack: The pack that they are in, None for files on a disk.
-        files: The files of each patch.
-        wanted: What is read of them.
+        sensor: The sensor of the bands.
+        pixels: The bands as they were read. They may be changed.
+        out: Where they go, if shape and type fit.
 
     Returns:
-        The reader.
+        Array of shape ``(bands, H, W)``: uint16 for Sentinel-2 whose file holds uint8
+        or uint16, with 0 where the file declares no data, which is what NaN is scaled
+        to; else float32, with NaN there.
     """
-    return (
-        TreeReader(files, wanted) if pack is None else PackReader(pack, files, wanted)
-    )
+    values = pixels.values
+    if sensor != 's2' or values.dtype not in _NARROW:
+        image = _place(values, np.dtype(np.float32), out)
+        fill_image(image, pixels)
+        return image
+    stored = _place(values, np.dtype(np.uint16), out)
+    if stored is not values:
+        np.copyto(stored, values)
+    if pixels.nodata:
+        stored[stored == pixels.nodata] = 0
+    return stored
+
+
+def _place(values: np.ndarray, dtype: np.dtype, out: np.ndarray | None) -> np.ndarray:
+    if out is not None and (out.shape, out.dtype) == (values.shape, dtype):
+        return out
+    return values if values.dtype == dtype else np.empty(values.shape, dtype)
 
 
 def other_sizes(files: PatchFiles, found: Mapping[FileKind, RawBands]) -> RuntimeError:

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from dfc2020_geo.bands import Sensor
 from dfc2020_geo.datasets import DFC2020Patches, SEN12MSPatches, UnlabeledPatches
-from dfc2020_geo.datasets.stored import store_bands
+from dfc2020_geo.datasets.reading import store_bands
 from dfc2020_geo.io.nodata import valid_pixels
 from dfc2020_geo.io.tiffs import RawBands
 from dfc2020_geo.transforms import ScaleBands
