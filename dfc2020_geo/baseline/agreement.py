@@ -1,4 +1,4 @@
-"""Checks that a file's tensors fit a network and its optimiser."""
+"""Checks of weights and optimiser states against a network."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from ..models.contract import describe_weights
 
-#: How a computation is carried out, not what it computes; torch adds to these.
+#: Options of the implementation, which change no result; torch adds to these.
 _MEANS = {'params', 'initial_lr', 'foreach', 'fused', 'capturable', 'differentiable'}
 
 #: The options that SGD and RMSprop had in 2020: each of theirs must be there.
@@ -21,7 +21,7 @@ _OPTIONS |= {'alpha', 'eps', 'centered'}
 def check_weights(
     weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path | str
 ) -> None:
-    """Refuse the weights of another network, and say in what it is another.
+    """Refuse weights of another architecture, and describe the difference.
 
     Args:
         weights: Tensors from a file.
@@ -44,7 +44,7 @@ def check_weights(
 
 
 def _explain(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """Say what differences to the expected shapes mean, and what to do."""
+    """Explain differences of shapes by the arguments that cause them."""
     belongs = 'take the args.pkl that belongs to it.'
     if found.keys() != wanted.keys():
         half = found.keys() < wanted.keys() and len(found) > len(wanted) / 2
@@ -66,7 +66,7 @@ def _explain(found: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 
 def describe_difference(state: Mapping[str, Any], optimizer: Optimizer) -> str | None:
-    """Say in what the state of an optimiser is not that of another one.
+    """Describe how an optimiser state differs from that of an optimiser.
 
     Args:
         state: From a file.

@@ -59,12 +59,12 @@ VALIDATION_ROOTS = {
     'dfc2020_test': 'dfc2020_root',
 }
 
-#: Arguments that decide what a network is: without them it cannot be built.
+#: Arguments that decide the architecture: no network is built without them.
 NETWORK_ARGUMENTS = (*BAND_FLAGS, 'no_savanna', 'model', 'out_stride')
 
 
 def network_settings(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Say what network the baseline's arguments describe.
+    """Translate the baseline's arguments to the settings of a network.
 
     Args:
         args: Arguments of the baseline by name, as its pickle has them.
@@ -106,7 +106,7 @@ def network_settings(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def baseline_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Say in the baseline's arguments what a network of this package is.
+    """Translate the settings of a network to the baseline's arguments.
 
     Args:
         settings: Settings by their names here: ``bands``, ``scheme``, ``nan``,

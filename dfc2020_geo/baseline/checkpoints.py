@@ -34,13 +34,13 @@ ARGUMENTS_KEY = 'dfc2020_baseline_arguments'
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was read and written.
+    """Outcome of an import or export of a checkpoint.
 
     Attributes:
         network: ``bands``, ``scheme``, ``nan``, ``model`` and ``output_stride``.
         step: Number of optimisation steps of the training.
         files: What was written.
-        remarks: What a user should know of it, in sentences.
+        remarks: What was missing, replaced or differs, in sentences.
     """
 
     network: dict[str, Any]
@@ -55,7 +55,7 @@ def import_checkpoint(
     out: Path | str,
     overwrite: bool = False,
 ) -> Conversion:
-    """Make a checkpoint and a config of this package from the baseline's files.
+    """Import a checkpoint of the baseline: a checkpoint and a config of this package.
 
     Nothing in the files is run. The network has made as many optimisation steps as
     ``step`` says; the config trains it on, for as many epochs as the arguments say.
@@ -99,7 +99,7 @@ def import_checkpoint(
 def export_checkpoint(
     ckpt_path: Path | str, out_dir: Path | str, overwrite: bool = False
 ) -> Conversion:
-    """Make the baseline's files from a checkpoint of this package.
+    """Export a checkpoint of this package to the baseline's files.
 
     Args:
         ckpt_path: Checkpoint with a network of the baseline.
@@ -159,7 +159,7 @@ def _read_settings(
 
 
 def _describe(config: dict[str, Any], path: Path, step: int) -> str:
-    """Write a config that opens with what it is and its command."""
+    """Format a config as YAML below a header with its purpose and command."""
     command = ' '.join(f'dfc2020-geo fit --config {shlex.quote(str(path))}'.split())
     return (
         f'# Trains a network of the 2020 baseline on, after {step} steps.\n'
@@ -211,7 +211,7 @@ def _check_free(files: tuple[Path, Path], overwrite: bool) -> None:
             )
 
 
-#: Nothing is trained, watched or written while a state of training is taken over.
+#: Settings of a trainer that trains, logs and writes nothing: state is restored.
 _IDLE: dict[str, Any] = {
     'seed_everything': False,
     'trainer': {
@@ -229,7 +229,7 @@ _IDLE: dict[str, Any] = {
 
 
 class _TakeOver(LandCoverCLI):
-    """The command ``fit``, which takes over a training in place of training."""
+    """The stage ``fit``, set up to restore a training without a step of it."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -254,7 +254,7 @@ def take_over(
     config_file: Path | str,
     checkpoint_file: Path | str,
 ) -> tuple[Trainer, list[str]]:
-    """Bring a network, its optimiser and the count of steps to where they were.
+    """Restore the weights, optimiser state and step count of a training.
 
     Args:
         config: Settings of ``dfc2020-geo fit``.
@@ -303,7 +303,7 @@ def _restore_optimizer(
 
 
 def _set_step(trainer: Trainer, step: int) -> None:
-    """Let a trainer count on from a step, at the beginning of an epoch."""
+    """Set the step count of a trainer, at the beginning of an epoch."""
     loop = trainer.fit_loop.epoch_loop
     optimizer_steps = loop.automatic_optimization.optim_progress.optimizer.step.total
     batches: Any = loop.batch_progress.total
@@ -314,7 +314,7 @@ def _set_step(trainer: Trainer, step: int) -> None:
 
 @contextmanager
 def _without_noise() -> Generator[None]:
-    """Leave out what Lightning says of training: there is none."""
+    """Silence Lightning's remarks on training: there is none."""
     before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', PossibleUserWarning)

@@ -13,7 +13,7 @@ from .checkpoints import Conversion, export_checkpoint, import_checkpoint
 
 
 def run_import(args: list[str]) -> None:
-    """Take over a checkpoint of the baseline, and say what it is.
+    """Import a checkpoint of the baseline, and print its network and its use.
 
     Args:
         args: Command line from the verb on.
@@ -39,7 +39,7 @@ def run_import(args: list[str]) -> None:
 
 
 def run_export(args: list[str]) -> None:
-    """Write a checkpoint as the baseline reads it, and say what it is.
+    """Export a checkpoint to the baseline, and print its network and its use.
 
     Args:
         args: Command line from the verb on.

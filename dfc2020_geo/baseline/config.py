@@ -11,7 +11,7 @@ HEAD_RATE = 10
 
 
 def fit_config(args: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the baseline's arguments as a config of ``dfc2020-geo fit``.
+    """Translate the baseline's arguments to a config of ``dfc2020-geo fit``.
 
     Args:
         args: Arguments of the baseline by name, as its pickle has them; those that do

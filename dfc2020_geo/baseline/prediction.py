@@ -29,7 +29,7 @@ SCORES = 'scores'
 
 
 def set_aside(directory: Path | str) -> Path | None:
-    """Move the outputs of the run that a directory has a record of, and say so.
+    """Move the outputs of an earlier run to a folder of their own.
 
     Args:
         directory: Where a run wrote its outputs.
@@ -109,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse_flags(args: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line, and refuse what contradicts itself.
+    """Parse a command line, and refuse contradicting flags.
 
     Args:
         args: Command line without the program.
@@ -130,7 +130,7 @@ def parse_flags(args: Sequence[str]) -> argparse.Namespace:
 
 
 def complete_flag(argument: str) -> str:
-    """Write out a flag of the baseline that is given by its beginning.
+    """Complete an abbreviated flag of the baseline.
 
     argparse does so by itself, unless a flag of ours begins the same.
 
@@ -150,7 +150,7 @@ def complete_flag(argument: str) -> str:
 def _either(
     given: argparse.Namespace, one: str, other: str, meaning: Callable[[str], Any]
 ) -> str | None:
-    """Return what is given under one of two spellings."""
+    """Return the value of a flag with two spellings."""
     values = {f'--{name}': getattr(given, name) for name in (one, other)}
     values = {flag: value for flag, value in values.items() if value is not None}
     if len({meaning(value) for value in values.values()}) > 1:
@@ -184,7 +184,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def translate_flags(given: argparse.Namespace) -> list[str]:
-    """Say the same in the flags of ``dfc2020-geo predict``.
+    """Translate the flags to those of ``dfc2020-geo predict``.
 
     Args:
         given: From :func:`parse_flags`.

@@ -27,13 +27,13 @@ _DAMAGE = (*DAMAGE, AssertionError, OSError, RuntimeError, struct.error)
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """A network in the middle of its training.
+    """Weights, step count and optimiser state of a training.
 
     Attributes:
         weights: The network's tensors by name.
         step: Number of the optimisation step.
         optimizer: What the optimiser's ``state_dict`` gave, or None.
-        remarks: What the file lacks, and what that means, in sentences.
+        remarks: Parts that the file lacks, with the consequence, in sentences.
     """
 
     weights: dict[str, Tensor]

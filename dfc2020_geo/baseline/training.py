@@ -89,7 +89,7 @@ def _add(
 
 
 def main(args: Sequence[str]) -> LandCoverCLI:
-    """Train a network as the baseline's train.py does, and say where it is.
+    """Train a network as the baseline's train.py does, and print how to resume.
 
     Beside the checkpoints in ``LOG_DIR/EXPERIMENT_NAME/checkpoints`` stands
     ``args.pkl``; ``LOG_DIR/EXPERIMENT_NAME/fit.yaml`` has the settings for
@@ -164,7 +164,7 @@ def _check_numbers(values: dict[str, Any]) -> None:
 
 
 def describe_ignored(values: dict[str, Any]) -> Iterator[str]:
-    """Say which arguments do not count, and what counts for one that is missing.
+    """Describe ignored arguments, and the default of a missing root.
 
     Args:
         values: Every argument of the baseline by name.

@@ -174,10 +174,10 @@ class PatchWriter(BasePredictionWriter):
         results = _to_arrays(prediction)
         assert batch_indices is not None, 'a prediction writer is given them'
         for position, index in enumerate(batch_indices):
-            if dataset.prediction_id(index) in (self.remaining or ()):
+            name = dataset.prediction_id(index)
+            if name in (self.remaining or ()):
                 result = {key: values[position] for key, values in results.items()}
                 self.write(dataset, index, result)
-                name = dataset.prediction_id(index)
                 for suffix in self.suffixes:
                     self._planned.note(f'{name}{suffix}')
 

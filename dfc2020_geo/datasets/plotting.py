@@ -164,9 +164,12 @@ class DrawsSamples:
         picture = None
         if 'image' in sample:
             picture = render_image(sample['image'].float(), select_bands(self.bands))
-        return plot_patch(
-            picture, dict(_class_maps(sample)), self.scheme, show_titles, suptitle
-        )
+        class_maps = {
+            key.capitalize(): sample[key].cpu().numpy()
+            for key in ('mask', 'prediction')
+            if key in sample
+        }
+        return plot_patch(picture, class_maps, self.scheme, show_titles, suptitle)
 
 
 def _stack(channels: Iterable[np.ndarray | Tensor]) -> np.ndarray:
@@ -236,9 +239,3 @@ def _palette(scheme: ClassScheme) -> np.ndarray:
     for code, color in scheme.legend.palette.items():
         colors[code] = color
     return colors
-
-
-def _class_maps(sample: Sample) -> Iterable[tuple[str, Any]]:
-    for key in ('mask', 'prediction'):
-        if key in sample:
-            yield key.capitalize(), sample[key].cpu().numpy()

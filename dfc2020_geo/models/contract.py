@@ -116,13 +116,8 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'Expected a checkpoint, got no file at {path}.')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', mmap=True, weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f'Expected a Lightning checkpoint of plain values and tensors, got {path}, '
-            'which is damaged or something else.'
-        ) from error
+    expected = 'a Lightning checkpoint of plain values and tensors'
+    checkpoint = load_plain(path, expected, mmap=True)
     is_dict = isinstance(checkpoint, dict)
     is_ours = is_dict and isinstance(checkpoint.get(CONTRACT_KEY), dict)
     if not is_ours:
@@ -141,6 +136,28 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
             f'{" and ".join(lacking)}; save it with a Trainer.'
         )
     return checkpoint
+
+
+def load_plain(path: Path | str, expected: str, mmap: bool = False) -> Any:
+    """Load plain values and tensors that torch saved; nothing in the file is run.
+
+    Args:
+        path: The file.
+        expected: What it should be, for the message.
+        mmap: Whether tensors stay on disk until they are used.
+
+    Returns:
+        Its content, on the CPU.
+
+    Raises:
+        ValueError: If the file is damaged, or holds something else.
+    """
+    try:
+        return torch.load(path, map_location='cpu', mmap=mmap, weights_only=True)
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f'Expected {expected}, got {path}, which is damaged or something else.'
+        ) from error
 
 
 def check_format(contract: Mapping[str, Any]) -> None:

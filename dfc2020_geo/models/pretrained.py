@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torchvision.models import ResNet101_Weights, get_weight
 from torchvision.models._api import WeightsEnum
+
+from .contract import load_plain
 
 #: What libraries raise for weights that they cannot use.
 _REFUSALS = (ValueError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError)
@@ -107,13 +108,7 @@ def read_weights(weights: WeightsEnum | str | bool) -> dict[str, Tensor]:
 
 
 def _read_file(path: str) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f'Expected a state dict of tensors, got {path}, which is damaged or '
-            'something else.'
-        ) from error
+    content = load_plain(path, 'a state dict of tensors')
     if not isinstance(content, dict) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):
