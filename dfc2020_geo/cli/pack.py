@@ -3,10 +3,8 @@
 import os
 import re
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from time import monotonic
 
 from ..io.packs import find_damage, open_pack
 from ..io.packs.codecs import FORMATS
@@ -130,46 +128,36 @@ def _tell(packed: Packed, name: str, out: Path) -> None:
 
 
 class ByteProgress:
-    """Says how much was done, how fast, and how long the rest will take."""
+    """Progress on the standard error: amount, rate, time left."""
 
-    def __init__(
-        self,
-        what: str,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, what: str) -> None:
         """Initialize a new ByteProgress instance.
 
         Args:
             what: What is done, for example ``'Packed'``.
-            stream: Where to say it; by default the standard error.
-            clock: Tells the time in seconds.
         """
         self._what = what
-        self._stream = stream or sys.stderr
-        self._clock = clock
         self._begin: tuple[float, int] | None = None
         self._last = 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Say how far it is.
+        """Print the progress, now and then.
 
         Args:
             done: Bytes that are done.
             total: Bytes in all.
         """
-        now = self._clock()
+        now = monotonic()
         if self._begin is None:
             # What was done before says nothing of how fast this is.
             self._begin, self._last = (now, done), now
         is_last = done >= total
-        if self._stream.isatty():
-            end = '\n' if is_last else ''
-            print(f'\r{self._line(now, done, total)}', end=end, file=self._stream)
-            self._stream.flush()
+        if sys.stderr.isatty():
+            line = f'\r{self._line(now, done, total)}'
+            print(line, end='\n' if is_last else '', file=sys.stderr, flush=True)
         elif now - self._last >= _INTERVAL:
             self._last = now
-            print(self._line(now, done, total), file=self._stream, flush=True)
+            print(self._line(now, done, total), file=sys.stderr, flush=True)
 
     def _line(self, now: float, done: int, total: int) -> str:
         start, before = self._begin or (now, done)

@@ -464,10 +464,14 @@ class Terminal:
 
 
 @pytest.mark.parametrize('is_terminal', [True, False])
-def test_progress_tells_rate_and_time_left(is_terminal: bool) -> None:
+def test_progress_tells_rate_and_time_left(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times = iter([0.0, 10.0, 40.0])
     terminal = Terminal(is_terminal)
-    progress = ByteProgress('Packed', terminal, lambda: next(times))
+    monkeypatch.setattr('sys.stderr', terminal)
+    monkeypatch.setattr('dfc2020_geo.cli.pack.monotonic', lambda: next(times))
+    progress = ByteProgress('Packed')
     # 100 MB were there before: they say nothing of the rate.
     for done in (100, 150, 300):
         progress(done * 10**6, 1100 * 10**6)
