@@ -155,9 +155,9 @@ def _expand_path(path: Path | str, sensor: Sensor) -> list[tuple[str, SceneImage
         return [(file_stem(str(path)), path)]
     if is_safe(folder):
         return _open([path], sensor)
-    found = _expand_folder(folder, sensor)
-    inner = [p for f in list_folders(folder) for p in _expand_folder(f, sensor)]
-    return found or inner
+    return _expand_folder(folder, sensor) or [
+        pair for f in list_folders(folder) for pair in _expand_folder(f, sensor)
+    ]
 
 
 def _expand_folder(
