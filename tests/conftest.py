@@ -25,8 +25,9 @@ if NUM_PROCESSES > 1:
     threads = max(1, (os.cpu_count() or 1) // NUM_PROCESSES)
     os.environ.setdefault('OMP_NUM_THREADS', str(threads))
 
-#: Ports that systems give to nobody who has not named them; others for each process.
-_PORTS = count(20_000 + 3_000 * PROCESS)
+#: Ports that systems give to nobody who has not named them; others for each process,
+#: and most likely for other runs of the tests at the same time.
+_PORTS = count(20_000 + 3_000 * PROCESS + os.getpid() % 2_000)
 
 
 def pytest_runtest_setup() -> None:
