@@ -17,8 +17,7 @@ from ..datasets import PatchDataset
 from ..io.atomic import make_directory
 from ..io.run_record import RunRecord
 from ..metrics.argmax import best_class
-from ..models.contract import find_conflict
-from .fingerprint import Weights, describe_network
+from ..models.contract import Weights, describe_network, find_conflict
 
 Prediction = dict[str, Tensor | None]
 

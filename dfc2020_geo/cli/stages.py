@@ -14,7 +14,7 @@ from typing import Any
 import lightning
 from jsonargparse import Namespace
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torchgeo.datamodules import BaseDataModule
 
@@ -26,7 +26,7 @@ from ..callbacks import (
     ScoreWriter,
 )
 from ..datamodules import LandCoverDataModule
-from ..inference import SceneDataModule, SceneMapWriter, show_megapixels
+from ..inference import SceneDataModule, SceneMapWriter, run_maps
 from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
 from ..tasks import AtomicCheckpointIO, LandCoverSegmentation
 from ..tasks.checkpoints import find_newest
@@ -56,6 +56,14 @@ _PARSER: dict[str, Any] = {
         f'{CONFIG_HEADER} {CONFIG_FORMAT}',
     ],
 }
+
+#: Writers of each kind of data, made for it alone, by the group of their settings.
+_PATCH_WRITERS: dict[str, type[Callback]] = {
+    'class_maps': ClassMapWriter,
+    'previews': PreviewWriter,
+    'scores': ScoreWriter,
+}
+_SCENE_MAPS = 'scene_maps'
 
 #: Flags that the parser's help leaves out.
 _FLAGS = """
@@ -129,10 +137,10 @@ class LandCoverCLI(LightningCLI):
         )
         for name in SHARED_FACTS:
             parser.link_arguments(f'data.init_args.{name}', f'model.init_args.{name}')
-        parser.add_lightning_class_args(ClassMapWriter, 'class_maps')
-        parser.add_lightning_class_args(PreviewWriter, 'previews')
-        parser.add_lightning_class_args(SceneMapWriter, 'scene_maps')
-        parser.add_lightning_class_args(ScoreWriter, 'scores')
+        for group, writer in {**_PATCH_WRITERS, _SCENE_MAPS: SceneMapWriter}.items():
+            parser.add_class_arguments(
+                writer, group, fail_untyped=False, instantiate=False, sub_configs=True
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, with whole checkpoints and the writers for its data."""
@@ -143,9 +151,21 @@ class LandCoverCLI(LightningCLI):
         vars(trainer)['callbacks'] = kept
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = self.checkpoints
-        if has_scenes:
-            show_megapixels(trainer)
         return trainer
+
+    def _instantiate_trainer(
+        self, config: dict[str, Any], callbacks: list[Callback]
+    ) -> Trainer:
+        """Make the trainer, with the writers of patches unless there are scenes."""
+        if not isinstance(self.datamodule, SceneDataModule):
+            callbacks = [
+                *callbacks,
+                *(
+                    writer(**self._get(self.config_init, group))
+                    for group, writer in _PATCH_WRITERS.items()
+                ),
+            ]
+        return super()._instantiate_trainer(config, callbacks)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line; with a checkpoint, on top of what that says."""
@@ -164,6 +184,7 @@ class LandCoverCLI(LightningCLI):
         check_facts(self.config[stage], contract, path, self.settings)
         if stage == 'predict' and not find_setting(self.settings, 'trainer.logger'):
             self.config[stage].trainer.logger = False  # there is nothing to log
+            self.save_config_callback = None  # and no place for settings
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
 
@@ -266,11 +287,15 @@ class LandCoverCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Predict without keeping every prediction in memory."""
+        kwargs['return_predictions'] = False
+        if isinstance(self.datamodule, SceneDataModule):
+            writer = SceneMapWriter(**self._get(self.config_init, _SCENE_MAPS))
+            run_maps(self.trainer, writer, **kwargs)
+            return
         callbacks: list[Any] = vars(self.trainer)['callbacks']
         for callback in callbacks[:]:
             if isinstance(callback, PreviewWriter) and callback.max_previews == 0:
                 callbacks.remove(callback)  # so no directory is made either
-        kwargs['return_predictions'] = False
         self.trainer.predict(**kwargs)
 
     def test(self, **kwargs: Any) -> None:

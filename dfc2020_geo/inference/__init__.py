@@ -1,8 +1,7 @@
 """Maps of whole scenes: planned in tiles, predicted, written row by row."""
 
 from .datamodule import SceneDataModule
-from .map_scene import map_scene
-from .progress import SceneProgress, show_megapixels
+from .map_scene import SceneProgress, map_scene, run_maps
 from .writer import SceneMapWriter
 
 __all__ = [
@@ -10,5 +9,5 @@ __all__ = [
     'SceneMapWriter',
     'SceneProgress',
     'map_scene',
-    'show_megapixels',
+    'run_maps',
 ]

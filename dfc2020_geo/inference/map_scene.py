@@ -1,19 +1,52 @@
-"""Mapping a whole scene with one call."""
+"""Mapping whole scenes: the trainer with its writer and progress, and one call for all."""
 
 import contextlib
 import signal
+import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
 from ..models.contract import SHARED_FACTS
 from ..tasks import LandCoverSegmentation
 from .datamodule import SceneDataModule, SceneSource
-from .progress import show_megapixels
+from .tiles import SceneTiles
 from .writer import SceneMapWriter
+
+_FORMAT = (
+    'Mapping: {percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP '
+    '[{elapsed}<{remaining}, {rate_noinv_fmt}]'
+)
+
+#: How often a log file is told.
+_TIMES = 20
+
+
+class SceneProgress(TQDMProgressBar):
+    """Show megapixels per second and the time left while scenes are mapped.
+
+    A terminal is told after each batch; a log file, where nothing is wiped out, now and
+    then.
+    """
+
+    def init_predict_tqdm(self) -> Tqdm:
+        """Make a bar that counts megapixels in place of batches."""
+        bar = super().init_predict_tqdm()
+        loaders: Any = self.trainer.predict_dataloaders
+        tiles = getattr(loaders, 'dataset', None)
+        if isinstance(tiles, SceneTiles):
+            bar.bar_format = _FORMAT
+            bar.total = len(tiles)
+            bar.unit = 'MP'
+            bar.unit_scale = tiles.num_pixels / len(tiles) / 1e6
+            if not sys.stdout.isatty():
+                self._refresh_rate *= -(-len(tiles) // _TIMES)
+        return bar
 
 
 def map_scene(
@@ -25,6 +58,7 @@ def map_scene(
     data: Mapping[str, Any] | None = None,
     maps: Mapping[str, Any] | None = None,
     trainer: Mapping[str, Any] | None = None,
+    trust: Collection[str] = (),
 ) -> list[Path]:
     """Map a scene of any size in bounded memory.
 
@@ -40,6 +74,8 @@ def map_scene(
             :class:`~dfc2020_geo.inference.SceneMapWriter`, for example
             ``{'layers': ['confidence']}``.
         trainer: Arguments of Lightning's Trainer, for example ``{'devices': 2}``.
+        trust: Dotted names of classes that the first checkpoint may have imported and
+            called, see :meth:`LandCoverSegmentation.load_from_checkpoint`.
 
     Returns:
         The files that were written.
@@ -52,18 +88,40 @@ def map_scene(
     paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else checkpoint
     first, *others = map(str, paths)
     task = LandCoverSegmentation.load_from_checkpoint(
-        first, tta=tta, ensemble=others, optimizer=None, lr_scheduler=None
+        first, trust=trust, tta=tta, ensemble=others, optimizer=None, lr_scheduler=None
     )
     facts = {name: task.hparams[name] for name in SHARED_FACTS}
     datamodule = SceneDataModule(s2, s1, **facts | dict(data or {}))
     writer = SceneMapWriter(output, **maps or {})
     options: dict[str, Any] = {'logger': False, 'use_distributed_sampler': False}
-    options |= trainer or {}
-    callbacks = [*options.pop('callbacks', ()), writer]
-    runner = Trainer(callbacks=callbacks, **options)
-    show_megapixels(runner)
+    runner = Trainer(**options | dict(trainer or {}))
+    return run_maps(
+        runner, writer, model=task, datamodule=datamodule, return_predictions=False
+    )
+
+
+def run_maps(trainer: Trainer, writer: SceneMapWriter, **options: Any) -> list[Path]:
+    """Predict scenes with a trainer, write their maps, and show megapixels meanwhile.
+
+    Both ``dfc2020-geo map`` and :func:`map_scene` end here.
+
+    Args:
+        trainer: The trainer; it gets the writer and, in place of its own bar, one that
+            counts megapixels.
+        writer: The writer of the maps.
+        options: Arguments of ``Trainer.predict``, with ``model`` and ``datamodule``.
+
+    Returns:
+        The files that were written.
+    """
+    callbacks: list[Callback] = vars(trainer)['callbacks']
+    bar = trainer.progress_bar_callback
+    position = len(callbacks) if bar is None else callbacks.index(bar)
+    if type(bar) in (RichProgressBar, TQDMProgressBar):
+        callbacks[position] = SceneProgress()
+    callbacks.insert(position, writer)
     with _interruptible_later():
-        runner.predict(task, datamodule=datamodule, return_predictions=False)
+        trainer.predict(**options)
     return writer.paths
 
 

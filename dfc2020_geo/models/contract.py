@@ -5,6 +5,7 @@ same fact must agree. In a checkpoint they stand under :data:`CONTRACT_KEY`, as 
 values, beside the checkpoint's format and the versions of the packages that wrote it.
 """
 
+import hashlib
 import pickle
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from .. import __version__
@@ -28,6 +30,9 @@ SHARED_FACTS = ('bands', 'scheme', 'nan')
 #: Number of the format of checkpoints: what an older reader cannot read has a higher
 #: one. Those without a number are read as 0, which had no more than the number less.
 FORMAT = 1
+
+#: Tensors by name, as a state dict has them.
+type Weights = Mapping[str, Tensor]
 
 
 def data_contract(bands: Iterable[str | Band], scheme: str, nan: str) -> dict[str, Any]:
@@ -242,3 +247,48 @@ def is_real(value: Any) -> bool:
 def _first(names: Sequence[str]) -> str:
     more = f' and {len(names) - 3} more' if len(names) > 3 else ''
     return ', '.join(map(str, names[:3])) + more
+
+
+def hash_weights(weights: Weights) -> str:
+    """Hash the weights of a network.
+
+    Args:
+        weights: Tensors by name, as a state dict has them, in any order.
+
+    Returns:
+        SHA-256 of names and values, hexadecimal. Floating-point values count in single
+        precision, as networks are made, whatever type they are kept in.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        values = weights[name].detach().cpu().contiguous().reshape(-1)
+        if values.is_floating_point():
+            values = values.float()
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def describe_network(
+    trainer: Trainer, pl_module: LightningModule, weights: Weights
+) -> dict[str, Any]:
+    """State what decides the predictions of a network.
+
+    Args:
+        trainer: The trainer that predicts.
+        pl_module: The task.
+        weights: Its weights, before a precision rounds them.
+
+    Returns:
+        Plain values by name: checksums of its weights and those of its ensemble, its
+        contract, whether test-time augmentation is on, and the precision.
+    """
+    module: Any = pl_module
+    # The first batch brings the members to the task's device and precision.
+    others = [member.state_dict() for member in getattr(module, 'members', [])]
+    return {
+        'weights': [hash_weights(each) for each in (weights, *others)],
+        'contract': getattr(module, 'contract', None),
+        'tta': bool(module.hparams.get('tta')),
+        'precision': str(trainer.precision),
+    }

@@ -7,11 +7,11 @@ from itertools import accumulate
 from typing import Any, get_args
 
 import torch
+from kornia.augmentation import IntensityAugmentationBase2D
 from torch import Tensor
 
 from ..bands import VALUE_RANGE, Band, NanPolicy, Sensor, select_bands
 from ..io.memory import ReusedMemory
-from .samples import SampleOperation
 
 #: Values that are scaled in one go: they fit the CPU's cache, and are too few for torch
 #: to divide among threads, which takes longer than the work where others are busy.
@@ -44,6 +44,29 @@ def mean_and_std(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
     """
     low, high = value_ranges(bands)
     return low, high - low
+
+
+class SampleOperation(IntensityAugmentationBase2D):
+    """A kornia operation that also takes a sample, of which it changes the image."""
+
+    def __init__(self) -> None:
+        """Initialize a new SampleOperation instance."""
+        super().__init__(p=1, same_on_batch=True, keepdim=True)
+
+    def forward(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply the operation to an image or to the ``'image'`` of a sample.
+
+        Args:
+            input: Images of shape ``(B, C, H, W)`` or ``(C, H, W)``, or a sample.
+            args: As kornia has them.
+            kwargs: As kornia has them.
+
+        Returns:
+            The images, or the sample with its image in its place.
+        """
+        if isinstance(input, dict):
+            return input | {'image': super().forward(input['image'], *args, **kwargs)}
+        return super().forward(input, *args, **kwargs)
 
 
 class ScaleBands(SampleOperation):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..bands import Band, band_names
-from .samples import SampleOperation
+from .scaling import SampleOperation
 
 
 class SelectBands(SampleOperation):

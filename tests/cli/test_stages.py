@@ -16,10 +16,9 @@ import yaml
 from lightning.pytorch import Trainer
 
 from dfc2020_geo.callbacks import ClassMapWriter
-from dfc2020_geo.callbacks.fingerprint import hash_weights
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.main import main
-from dfc2020_geo.models.contract import CONTRACT_KEY, read_checkpoint
+from dfc2020_geo.models.contract import CONTRACT_KEY, hash_weights, read_checkpoint
 from dfc2020_geo.tasks import LandCoverSegmentation
 
 pytestmark = pytest.mark.filterwarnings(

@@ -7,11 +7,17 @@ from tempfile import TemporaryDirectory
 
 from ...io.atomic import UNFINISHED
 from .cog import write_cog
-from .layers import find_outputs, item_path, layer_paths, polygons_path, style_path
+from .layers import (
+    find_outputs,
+    item_path,
+    layer_paths,
+    polygons_path,
+    style_path,
+    write_style,
+)
 from .polygons import write_polygons
 from .rows import MapRows, explain
 from .stac import AcquisitionTime, make_item, write_item
-from .styles import write_style
 
 
 def finish_map(

@@ -24,7 +24,7 @@ from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED
 from ...io.grid import RasterGrid
 from ...io.rasters import grid_of, open_raster
-from .footprint import footprint
+from .stac import footprint
 
 #: Polygons that are written in one go.
 _BATCH = 20_000

@@ -14,8 +14,8 @@ from ...classes import ClassScheme
 from ...io.atomic import UNFINISHED, require_space
 from ...io.grid import RasterGrid
 from ...io.run_record import FileStamp, RunRecord, is_own_file
-from .footprint import footprint
 from .layers import CLASSES, MapLayer, check_output, find_layer, find_outputs
+from .stac import footprint
 
 #: Rows of a map: the first one, and the one after the last.
 type RowRange = tuple[int, int]

@@ -11,9 +11,9 @@ import rasterio
 import torch
 import yaml
 
-from dfc2020_geo.callbacks.fingerprint import hash_weights
 from dfc2020_geo.io.run_record import RECORD_NAME
 from dfc2020_geo.main import main
+from dfc2020_geo.models.contract import hash_weights
 from dfc2020_geo.synthetic import write_dfc2020, write_sen12ms, write_unlabeled
 from tests.support.pack_trees import content, write
 

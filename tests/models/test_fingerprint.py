@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfc2020_geo.callbacks.fingerprint import hash_weights
+from dfc2020_geo.models.contract import hash_weights
 
 
 def test_other_weights_have_another_hash() -> None:
