@@ -182,9 +182,12 @@ class LandCoverCLI(LightningCLI):
         self._parse(parser, [stage, f'--config={settings}', *rest])
         contract = checkpoint[CONTRACT_KEY]
         check_facts(self.config[stage], contract, path, self.settings)
-        if stage == 'predict' and not find_setting(self.settings, 'trainer.logger'):
-            self.config[stage].trainer.logger = False  # there is nothing to log
-            self.save_config_callback = None  # and no place for settings
+        if stage == 'predict':
+            trainer = self.config[stage].trainer
+            if not find_setting(self.settings, 'trainer.logger'):
+                trainer.logger = False  # there is nothing to log
+            if not trainer.logger:
+                self.save_config_callback = None  # no place for them
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
 

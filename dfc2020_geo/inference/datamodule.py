@@ -182,8 +182,7 @@ class SceneDataModule(BaseDataModule):
             dataset = self.select_pending(dataset)
         if self.num_workers == 0:
             device = self.trainer.strategy.root_device.type if self.trainer else ''
-            on_processor = device == 'cpu'
-            prepare = partial(self._cut, dataset) if on_processor else _keep_exact
+            prepare = partial(self._cut, dataset) if device == 'cpu' else _keep_exact
             return ReadAhead(dataset, prepare)
         return DataLoader(
             dataset,

@@ -70,17 +70,17 @@ class Strip:
         # What tiles have been added to, above and to the left; the rest holds anything.
         top = self._overlap(self.rows, row, high, self._first)
         left = self._overlap(self.columns, column, wide)
-        for part in ((slice(top), slice(None)), (slice(top, None), slice(left))):
-            target[:, *part].addcmul_(values[:, *part], weights[part])
+        for area in ((slice(top), slice(None)), (slice(top, None), slice(left))):
+            target[:, *area].addcmul_(values[:, *area], weights[area])
         new = (slice(top, None), slice(left, None))
         torch.mul(values[:, *new], weights[new], out=target[:, *new])
 
     def mark(self, row: int, columns: Span, valid: Tensor) -> None:
-        """Mark where a part of a row of tiles has data.
+        """Mark where columns of a row of tiles have data.
 
         Args:
             row: Position of the row's span.
-            columns: The pixels of the part.
+            columns: The columns, in pixels.
             valid: Boolean, of shape ``(H, W)``, for the span and *columns*.
         """
         high = self._support(row)
@@ -202,8 +202,8 @@ class RowWriter:
             self._writing.result()
 
     def _make(self, values: Tensor, valid: Tensor) -> LayerArrays:
-        # NaN would become the first class. Not summed by torch, which would share that
-        # out among threads that the network needs.
+        # NaN would become the first class. Not summed by torch, which would divide
+        # that among threads that the network needs.
         if not np.isfinite(values.numpy().sum()):
             raise RuntimeError(
                 'Expected numbers from the network, got NaN or infinite ones in the '

@@ -82,7 +82,7 @@ class SceneMapWriter(Callback):
         # Weights of a checkpoint are loaded into these tensors; a precision that rounds
         # them, or another device, makes new ones.
         weights = pl_module.state_dict()
-        # Not now: whose rows there may be is known once they are loaded, before the
+        # Not now: rows are compared by these weights once they are loaded, before the
         # loader is made.
         datamodule.select_pending = partial(
             self._select_pending, trainer, pl_module, weights
@@ -331,7 +331,7 @@ def describe_map(
 
 
 def make_tags(settings: dict[str, Any]) -> dict[str, str]:
-    """Say in a map whose it is.
+    """Make the tags of a map: weights, version, contract, tiling and TTA.
 
     Args:
         settings: What :func:`describe_map` returned.

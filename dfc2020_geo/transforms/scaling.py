@@ -167,7 +167,7 @@ class ScaleBands(SampleOperation):
     ) -> Tensor:
         """Scale one image in place, with the same result to the last bit.
 
-        On a processor it is several times faster, since no block leaves its cache
+        On the CPU it is several times faster, since no block leaves its cache
         before it is done.
 
         Args:
@@ -211,7 +211,7 @@ class ScaleBands(SampleOperation):
 
 
 def _blocks(image: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut two images of shape ``(C, H, W)`` into what stays in a processor's cache."""
+    """Cut two images of shape ``(C, H, W)`` into what stays in the CPU's cache."""
     if image.device.type != 'cpu':
         yield image, source
         return

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 from zipfile import ZipFile
 
@@ -30,11 +31,16 @@ from dfc2020_geo.inference.maps import MapRows
 from dfc2020_geo.main import main
 from dfc2020_geo.samplers.tiling import Axis
 from dfc2020_geo.tasks import LandCoverSegmentation
+from tests.support import ROOT
 from tests.support.processes import run_two
 
 BANDS = ['B04', 'B08', 's1']
 SCHEME = SCHEMES['dfc2020-contest']
 SIZE = {'size': 32, 'overlap': 12, 'batch_size': 3}
+PACKAGE = f'{ROOT / "dfc2020_geo"}/'
+
+#: Files and rooms to open from the command to the finished map.
+MOST_FILES, MOST_ROOMS = 45, 12
 CPU = {'accelerator': 'cpu', 'enable_progress_bar': False}
 
 
@@ -145,10 +151,10 @@ def test_labels_do_not_depend_on_batches_nor_files_on_workers(
         checkpoint, s2, s1, tmp_path / 'two.tif', data={'num_workers': 2}, **options
     )
     assert one == two
-    shares = [
+    fractions = [
         (tmp_path / f'{n}.probabilities.tif').read_bytes() for n in ('one', 'two')
     ]
-    assert shares[0] == shares[1]
+    assert fractions[0] == fractions[1]
     if precision != '32-true':
         return
     _map(checkpoint, s2, s1, tmp_path / 'three.tif', data={'batch_size': 1})
@@ -205,7 +211,7 @@ class _Kill(Callback):
 
 
 @pytest.mark.parametrize('after', [1, 5, 9])
-def test_an_interrupted_run_goes_on_to_the_same_file(
+def test_an_interrupted_run_resumes_to_the_same_file(
     checkpoint: Path, tmp_path: Path, after: int
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
@@ -221,7 +227,7 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
     assert not Path(f'{output}.part').exists()
 
 
-def test_rows_of_another_precision_are_not_gone_on_with(
+def test_rows_of_another_precision_are_not_resumed(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
@@ -246,7 +252,7 @@ def _change(path: Path) -> None:
     os.utime(path, ns=(0, 0))
 
 
-def test_rows_of_an_archive_that_has_changed_are_not_gone_on_with(
+def test_rows_of_an_archive_that_has_changed_are_not_resumed(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
@@ -261,7 +267,7 @@ def test_rows_of_an_archive_that_has_changed_are_not_gone_on_with(
         _map(checkpoint, scene, s1, output)
 
 
-def test_rows_of_a_vrt_whose_file_has_changed_are_not_gone_on_with(
+def test_rows_of_a_vrt_whose_file_has_changed_are_not_resumed(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
@@ -316,8 +322,8 @@ def test_a_scene_that_was_touched_keeps_its_rows_with_its_time(
     whole, output = _map(checkpoint, s2, s1, tmp_path / 'a.tif'), tmp_path / 'map.tif'
     with pytest.raises(RuntimeError, match=r"it's\.tif to stay .* the rows") as stopped:
         _map(checkpoint, s2, s1, output, trainer={'callbacks': [_Touch(s2, s1)]})
-    parts = Path(f'{output}.part')
-    done = {path: path.stat().st_mtime_ns for path in parts.glob('rows_*')}
+    map_rows = Path(f'{output}.part')
+    done = {path: path.stat().st_mtime_ns for path in map_rows.glob('rows_*')}
     with pytest.raises(FileExistsError, match=r"other sources .*it's\.tif time \(.*s1"):
         _map(checkpoint, s2, s1, output)
     command = re.search(r'\((touch .*)\) and run', str(stopped.value))
@@ -327,7 +333,7 @@ def test_a_scene_that_was_touched_keeps_its_rows_with_its_time(
 
     class Look(Callback):
         def on_predict_end(self, *args: Any) -> None:
-            kept.update({p: p.stat().st_mtime_ns for p in parts.glob('rows_*')})
+            kept.update({p: p.stat().st_mtime_ns for p in map_rows.glob('rows_*')})
 
     assert _map(checkpoint, s2, s1, output, trainer={'callbacks': [Look()]}) == whole
     last = max(done)  # a run has a batch, so it does the last rows once more
@@ -335,7 +341,7 @@ def test_a_scene_that_was_touched_keeps_its_rows_with_its_time(
     assert len(done) > 2
 
 
-def test_several_scenes_of_which_one_fails_at_the_end_are_gone_on_with(
+def test_several_scenes_of_which_one_fails_at_the_end_are_resumed(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     s2, s1 = _write_scene(tmp_path, 33, 40)
@@ -390,6 +396,40 @@ def test_python_and_both_commands_make_the_same_file(
     assert (tmp_path / 'yaml.tif').read_bytes() == python
 
 
+def _files_run(code: CodeType, frame: FrameType | None) -> set[str]:
+    """The file of a function of the package, unless a module calls it on import."""
+    if code.co_name == '<module>' or not code.co_filename.startswith(PACKAGE):
+        return set()
+    while frame is not None:
+        running = frame.f_code
+        if running.co_name == '<module>' and running.co_filename.startswith(PACKAGE):
+            return set()
+        frame = frame.f_back
+    return {code.co_filename.removeprefix(PACKAGE)}
+
+
+def test_a_map_is_made_in_few_files(checkpoint: Path, tmp_path: Path) -> None:
+    s2, s1 = _write_scene(tmp_path, 33, 40)
+    files: set[str] = set()
+
+    def note(code: CodeType, offset: int) -> object:
+        files.update(_files_run(code, sys._getframe(1)))
+        return monitoring.DISABLE
+
+    monitoring, start = sys.monitoring, sys.monitoring.events.PY_START
+    monitoring.use_tool_id(4, 'files')
+    monitoring.register_callback(4, start, note)
+    monitoring.set_events(4, start)
+    try:
+        main(_command(checkpoint, s2, s1, tmp_path / 'map.tif'))
+    finally:
+        monitoring.set_events(4, 0)
+        monitoring.free_tool_id(4)
+    rooms = {file.split('/')[0] for file in files}
+    assert 20 < len(files) <= MOST_FILES, sorted(files)
+    assert len(rooms) <= MOST_ROOMS, sorted(rooms)
+
+
 @pytest.mark.slow
 def test_two_processes_make_the_file_of_one(checkpoint: Path, tmp_path: Path) -> None:
     s2, s1 = _write_scene(tmp_path, 95, 101)
@@ -410,12 +450,12 @@ def test_a_killed_process_leaves_nothing_that_looks_finished(
         [sys.executable, '-m', 'dfc2020_geo', *command], cwd=tmp_path,
         env=os.environ | {'OMP_NUM_THREADS': '1'},
     )  # fmt: skip
-    parts = Path(f'{output}.part')
-    _wait(lambda: len([*parts.glob('rows_*')]) >= 2 or process.poll() is not None)
+    map_rows = Path(f'{output}.part')
+    _wait(lambda: len([*map_rows.glob('rows_*')]) >= 2 or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not output.exists()
-    done = {p.name: p.stat().st_mtime_ns for p in parts.glob('rows_*')}
+    done = {p.name: p.stat().st_mtime_ns for p in map_rows.glob('rows_*')}
     assert done
     main(command)
     assert output.read_bytes() == whole
@@ -434,10 +474,10 @@ def test_rows_that_cannot_be_written_end_the_run(
     whole = _map(checkpoint, s2, s1, tmp_path / 'whole.tif')
     write = MapRows.write
 
-    def fail(parts: MapRows, start: int, stop: int, layers: Any) -> None:
+    def fail(map_rows: MapRows, start: int, stop: int, layers: Any) -> None:
         if start > 0:
             raise OSError(errno.ENOSPC, 'no room')
-        write(parts, start, stop, layers)
+        write(map_rows, start, stop, layers)
 
     before = threading.active_count()
     with monkeypatch.context() as context:
@@ -469,28 +509,30 @@ def test_pixels_without_data_have_no_class(checkpoint: Path, tmp_path: Path) -> 
     assert ((found == 0) == empty).all()
     for layer in ('confidence', 'entropy'):
         with rasterio.open(tmp_path / f'map.{layer}.tif') as raster:
-            shares = raster.read(1, masked=True)
-        assert (np.ma.getmaskarray(shares) == empty).all()
+            fractions = raster.read(1, masked=True)
+        assert (np.ma.getmaskarray(fractions) == empty).all()
 
 
-def test_shares_add_up_and_agree_with_the_map(checkpoint: Path, tmp_path: Path) -> None:
+def test_fractions_add_up_and_agree_with_the_map(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     s2, s1 = _write_scene(tmp_path, 40, 50)
     names = ['probabilities', 'confidence', 'entropy', 'disagreement']
     _map(checkpoint, s2, s1, tmp_path / 'map.tif', tta=True, maps={'layers': names})
-    shares = {}
+    fractions = {}
     for name in names:
         with rasterio.open(tmp_path / f'map.{name}.tif') as raster:
             scales = np.array(raster.scales)[:, None, None]
-            shares[name] = raster.read() * scales
-    probabilities = shares['probabilities']
+            fractions[name] = raster.read() * scales
+    probabilities = fractions['probabilities']
     assert np.abs(probabilities.sum(axis=0) - 1).max() < 0.03
-    assert np.abs(probabilities.max(axis=0) - shares['confidence'][0]).max() < 0.005
+    assert np.abs(probabilities.max(axis=0) - fractions['confidence'][0]).max() < 0.005
     best = SCHEME.decode(probabilities.argmax(axis=0))
     assert (best == _read(tmp_path / 'map.tif')).mean() > 0.97
     clipped = probabilities.clip(1e-9)
     entropy = -(clipped * np.log(clipped)).sum(axis=0) / np.log(len(SCHEME))
-    assert np.abs(entropy - shares['entropy'][0]).max() < 0.05
-    assert 0 < shares['disagreement'].mean() < 1
+    assert np.abs(entropy - fractions['entropy'][0]).max() < 0.05
+    assert 0 < fractions['disagreement'].mean() < 1
 
 
 def test_an_ensemble_of_a_network_with_itself_is_that_network(
@@ -567,7 +609,7 @@ def test_several_scenes_need_a_directory(checkpoint: Path, tmp_path: Path) -> No
     assert not [*tmp_path.glob('map*')]
 
 
-def test_a_network_that_answers_nan_makes_no_map(tmp_path: Path) -> None:
+def test_a_network_that_predicts_nan_makes_no_map(tmp_path: Path) -> None:
     s2, s1 = _write_scene(tmp_path, 33, 40)
     task = LandCoverSegmentation(
         BANDS, SCHEME.name, model='fcn', num_filters=2, backbone='none'

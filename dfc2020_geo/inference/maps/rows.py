@@ -156,7 +156,7 @@ class MapRows:
     def remove(self) -> None:
         """Remove the work directory.
 
-        The record goes last: until then it is known whose it is.
+        The record goes last: until then the run can be told.
         """
         self.clean(())
         self.record.remove()

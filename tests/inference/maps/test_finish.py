@@ -23,7 +23,7 @@ from rio_cogeo import cog_validate
 
 from dfc2020_geo.classes import DFC2020_CLASSES
 from dfc2020_geo.inference.maps import find_layer, finish_map
-from dfc2020_geo.inference.maps.cog import write_cog
+from dfc2020_geo.inference.maps.finish import write_cog
 from dfc2020_geo.inference.maps.stac import FIRST_LAUNCH, find_time
 from dfc2020_geo.io.grid import RasterGrid
 from tests.support import ROOT
@@ -41,9 +41,9 @@ def write_map(
     polygons: bool = False,
 ) -> dict[str, np.ndarray]:
     layers = make_layers(grid, seed)
-    parts = begin(folder / 'map.tif', grid)
-    write_rows(parts, layers, step)
-    finish_map(parts, TAGS, TAKEN, polygons)
+    map_rows = begin(folder / 'map.tif', grid)
+    write_rows(map_rows, layers, step)
+    finish_map(map_rows, TAGS, TAKEN, polygons)
     return layers
 
 
@@ -83,7 +83,7 @@ def test_a_map_opens_with_its_colours_and_names(tmp_path: Path) -> None:
         assert names[code] == land_cover.name
 
 
-def test_shares_are_shown_from_0_to_1(tmp_path: Path) -> None:
+def test_fractions_are_shown_from_0_to_1(tmp_path: Path) -> None:
     write_map(tmp_path, GRIDS['rotated'])
     with rasterio.open(tmp_path / 'map.probabilities.tif') as raster:
         assert raster.descriptions == tuple(SCHEME.labels)
@@ -96,8 +96,8 @@ def test_overviews_invent_no_class(tmp_path: Path, size: tuple[int, int]) -> Non
     grid = RasterGrid(GRIDS['UTM north'].crs, GRIDS['UTM north'].transform, *size)
     layers = make_layers(grid)
     codes = np.where(np.isin(layers['classes'], (1, 10)), layers['classes'], 0)
-    shares = np.where(codes[None] == 0, 255, 200).astype(np.uint8)
-    for name, array in (('classes', codes[None]), ('confidence', shares)):
+    fractions = np.where(codes[None] == 0, 255, 200).astype(np.uint8)
+    for name, array in (('classes', codes[None]), ('confidence', fractions)):
         path = tmp_path / f'{name}.tif'
         write_cog(path, [array], grid, find_layer(name, SCHEME), SCHEME, {})
         with rasterio.open(path) as raster:
@@ -110,13 +110,13 @@ def test_overviews_invent_no_class(tmp_path: Path, size: tuple[int, int]) -> Non
 
 def test_a_map_without_any_data_is_one(tmp_path: Path) -> None:
     grid = GRIDS['UTM north']
-    parts = begin(tmp_path / 'map.tif', grid)
+    map_rows = begin(tmp_path / 'map.tif', grid)
     layers = {
         n: np.full_like(a, 0 if n == 'classes' else 255)
         for n, a in make_layers(grid).items()
     }
-    write_rows(parts, layers)
-    finish_map(parts, TAGS, TAKEN, polygons=True)
+    write_rows(map_rows, layers)
+    finish_map(map_rows, TAGS, TAKEN, polygons=True)
     assert cog_validate(tmp_path / 'map.tif', strict=True)[0]
     with rasterio.open(tmp_path / 'map.tif') as raster:
         assert not raster.read_masks(1).any()
@@ -134,24 +134,24 @@ def test_equal_rows_give_equal_files(tmp_path: Path) -> None:
 def test_the_map_comes_last_and_the_rows_stay_until_they_are_removed(
     tmp_path: Path,
 ) -> None:
-    parts = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
-    write_rows(parts, make_layers(parts.grid))
-    files = finish_map(parts, TAGS, TAKEN)
+    map_rows = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
+    write_rows(map_rows, make_layers(map_rows.grid))
+    files = finish_map(map_rows, TAGS, TAKEN)
     assert files[-1] == tmp_path / 'map.tif'
     before = hash_files(tmp_path)
-    assert finish_map(parts, TAGS, TAKEN) == files
+    assert finish_map(map_rows, TAGS, TAKEN) == files
     assert hash_files(tmp_path) == before
-    parts.remove()
+    map_rows.remove()
     assert {*files} == {*tmp_path.iterdir()}
 
 
 def test_missing_rows_leave_nothing(tmp_path: Path) -> None:
-    parts = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
-    write_rows(parts, make_layers(parts.grid))
-    (parts.directory / 'rows_0000065-0000070.confidence').unlink()
+    map_rows = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
+    write_rows(map_rows, make_layers(map_rows.grid))
+    (map_rows.directory / 'rows_0000065-0000070.confidence').unlink()
     with pytest.raises(RuntimeError, match='up to 65 in'):
-        finish_map(parts, TAGS, TAKEN)
-    assert [*tmp_path.iterdir()] == [parts.directory]
+        finish_map(map_rows, TAGS, TAKEN)
+    assert [*tmp_path.iterdir()] == [map_rows.directory]
 
 
 @pytest.fixture(scope='module')
@@ -322,9 +322,9 @@ def test_an_unknown_time_is_an_interval(tmp_path: Path) -> None:
     assert isinstance(taken, tuple)
     assert taken[0] == FIRST_LAUNCH
     assert taken[1].timestamp() == 1.7e9
-    parts = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
-    write_rows(parts, make_layers(parts.grid))
-    finish_map(parts, {}, taken)
+    map_rows = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
+    write_rows(map_rows, make_layers(map_rows.grid))
+    finish_map(map_rows, {}, taken)
     properties = json.loads((tmp_path / 'map.json').read_text())['properties']
     assert properties['datetime'] is None
     assert properties['start_datetime'] == '2014-04-03T21:02:26Z'
@@ -333,9 +333,9 @@ def test_an_unknown_time_is_an_interval(tmp_path: Path) -> None:
 
 def test_where_nothing_is_known_nothing_is_said(tmp_path: Path) -> None:
     assert find_time(['/vsicurl/https://example.org/scene.tif'], {}) is None
-    parts = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
-    write_rows(parts, make_layers(parts.grid))
-    finish_map(parts, {})
+    map_rows = begin(tmp_path / 'map.tif', GRIDS['UTM north'])
+    write_rows(map_rows, make_layers(map_rows.grid))
+    finish_map(map_rows, {})
     assert not (tmp_path / 'map.json').exists()
 
 
@@ -348,7 +348,7 @@ import numpy as np
 from tests.support.map_rows import GRIDS, SCHEME
 from dataclasses import replace
 from dfc2020_geo.inference.maps import find_layer
-from dfc2020_geo.inference.maps.cog import write_cog
+from dfc2020_geo.inference.maps.finish import write_cog
 size = int(sys.argv[2])
 grid = replace(GRIDS['UTM north'], height=size, width=2048)
 peak = lambda: int(re.findall('VmHWM: *(.*) kB', STATUS.read_text())[0])

@@ -8,14 +8,14 @@ from dfc2020_geo.classes import SCHEMES
 from dfc2020_geo.inference.maps import decode_fraction, encode_fraction, find_layer
 from dfc2020_geo.inference.maps.layers import FRACTION_NODATA, FRACTION_SCALE
 
-SHARES = arrays(np.float32, array_shapes(), elements=st.floats(0, 1, width=32))
+FRACTIONS = arrays(np.float32, array_shapes(), elements=st.floats(0, 1, width=32))
 
 
-@given(SHARES)
-def test_a_share_comes_back_to_half_a_step(shares: np.ndarray) -> None:
-    back = decode_fraction(encode_fraction(shares))
+@given(FRACTIONS)
+def test_a_fraction_comes_back_to_half_a_step(fractions: np.ndarray) -> None:
+    back = decode_fraction(encode_fraction(fractions))
     assert back.dtype == np.float32
-    assert np.abs(back - shares).max() <= FRACTION_SCALE / 2 + 1e-7
+    assert np.abs(back - fractions).max() <= FRACTION_SCALE / 2 + 1e-7
 
 
 def test_every_stored_value_comes_back() -> None:
@@ -33,8 +33,8 @@ def test_what_is_not_known_stays_so() -> None:
 
 
 def test_rounding_beyond_the_ends_is_forgiven() -> None:
-    shares = np.array([-1e-6, 1 + 1e-6], np.float32)
-    assert encode_fraction(shares).tolist() == [0, 250]
+    fractions = np.array([-1e-6, 1 + 1e-6], np.float32)
+    assert encode_fraction(fractions).tolist() == [0, 250]
 
 
 @pytest.mark.parametrize('wrong', [-0.1, 1.01, np.inf, 250])

@@ -11,7 +11,7 @@ from rasterio.warp import transform
 from scipy import ndimage
 
 from dfc2020_geo.inference.maps import find_layer, measure_areas, write_polygons
-from dfc2020_geo.inference.maps.cog import write_cog
+from dfc2020_geo.inference.maps.finish import write_cog
 from dfc2020_geo.io.grid import RasterGrid
 from tests.support.map_rows import GRIDS, SCHEME, make_layers
 

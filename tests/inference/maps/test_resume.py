@@ -16,14 +16,14 @@ ROWS = {(0, 13), (13, 26), (26, 39), (39, 52), (52, 65), (65, 70)}
 
 
 def test_a_restarted_run_goes_on(tmp_path: Path) -> None:
-    parts = begin(tmp_path / 'map.tif', GRID, weights='abc', rate=0.1)
-    write_rows(parts, make_layers(GRID))
-    (parts.directory / 'rows_0000000-0000014.classes').write_bytes(b'half')
-    (parts.directory / 'map.rows.tif').write_bytes(b'half')
-    parts.record.unlock()
+    map_rows = begin(tmp_path / 'map.tif', GRID, weights='abc', rate=0.1)
+    write_rows(map_rows, make_layers(GRID))
+    (map_rows.directory / 'rows_0000000-0000014.classes').write_bytes(b'half')
+    (map_rows.directory / 'map.rows.tif').write_bytes(b'half')
+    map_rows.record.unlock()
     again = begin(tmp_path / 'map.tif', GRID, rate=0.1, weights='abc')
     assert again.done() == ROWS
-    assert len([*parts.directory.glob('rows_*')]) == len(ROWS) * 3
+    assert len([*map_rows.directory.glob('rows_*')]) == len(ROWS) * 3
 
 
 @pytest.mark.parametrize(
@@ -53,18 +53,18 @@ def test_other_settings_are_refused_by_name(
 def test_a_run_killed_while_it_cleans_up_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = begin(tmp_path / 'map.tif', GRID)
-    write_rows(parts, make_layers(GRID))
+    map_rows = begin(tmp_path / 'map.tif', GRID)
+    write_rows(map_rows, make_layers(GRID))
 
     def die(*args: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, 'rmtree', die)
     with pytest.raises(KeyboardInterrupt):
-        parts.remove()
+        map_rows.remove()
     monkeypatch.undo()
-    parts.record.unlock()
-    assert not [*parts.directory.glob('rows_*')]
+    map_rows.record.unlock()
+    assert not [*map_rows.directory.glob('rows_*')]
     assert begin(tmp_path / 'map.tif', GRID).done() == set()
 
 
@@ -75,13 +75,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_two_runs_do_not_make_the_same_map(tmp_path: Path) -> None:
-    parts = begin(tmp_path / 'map.tif', GRID)
+    map_rows = begin(tmp_path / 'map.tif', GRID)
     for overwrite in (False, True):
         with pytest.raises(FileExistsError, match=r'map.tif.part is being written by'):
             begin(tmp_path / 'map.tif', GRID, overwrite)
-    write_rows(parts, make_layers(GRID))
-    assert parts.done() == ROWS
-    parts.remove()
+    write_rows(map_rows, make_layers(GRID))
+    assert map_rows.done() == ROWS
+    map_rows.remove()
     assert not any(tmp_path.iterdir())
 
 
@@ -103,22 +103,22 @@ def test_a_map_that_is_there_is_refused(tmp_path: Path) -> None:
 
 
 def _join_and_write(output: Path, grid: RasterGrid, start: int) -> None:
-    parts = join_rows(output, grid, SCHEME, ['probabilities', 'confidence'], {})
+    map_rows = join_rows(output, grid, SCHEME, ['probabilities', 'confidence'], {})
     layers = make_layers(grid)
     for row in (start, 69 - start, 5):
         rows = {name: array[..., row : row + 1, :] for name, array in layers.items()}
-        parts.write(row, row + 1, rows)
+        map_rows.write(row, row + 1, rows)
 
 
 @pytest.mark.slow
 def test_processes_write_into_one_directory(tmp_path: Path) -> None:
     output = tmp_path / 'map.tif'
-    parts = begin(output, GRID)
+    map_rows = begin(output, GRID)
     with CONTEXT.Pool(3) as pool:
         pool.starmap(_join_and_write, [(output, GRID, i) for i in range(10)])
     rows = {*range(10), *range(60, 70)}
-    assert parts.done() == {(row, row + 1) for row in rows}
-    assert len([*parts.directory.glob('rows_*')]) == len(rows) * 3
+    assert map_rows.done() == {(row, row + 1) for row in rows}
+    assert len([*map_rows.directory.glob('rows_*')]) == len(rows) * 3
 
 
 def test_who_joins_needs_the_same_settings(tmp_path: Path) -> None:
