@@ -158,13 +158,8 @@ class LandCoverCLI(LightningCLI):
     ) -> Trainer:
         """Make the trainer, with the writers of patches unless there are scenes."""
         if not isinstance(self.datamodule, SceneDataModule):
-            callbacks = [
-                *callbacks,
-                *(
-                    writer(**self._get(self.config_init, group))
-                    for group, writer in _PATCH_WRITERS.items()
-                ),
-            ]
+            for group, writer in _PATCH_WRITERS.items():
+                callbacks.append(writer(**self._get(self.config_init, group)))
         return super()._instantiate_trainer(config, callbacks)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -187,7 +182,7 @@ class LandCoverCLI(LightningCLI):
             if not find_setting(self.settings, 'trainer.logger'):
                 trainer.logger = False  # there is nothing to log
             if not trainer.logger:
-                self.save_config_callback = None  # no place for them
+                self.save_config_callback = None  # there is no directory for it
         # Its weights come from the checkpoint: nothing else is to be loaded.
         self.config[stage].model.init_args.weights = None
 

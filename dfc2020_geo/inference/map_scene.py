@@ -94,7 +94,9 @@ def map_scene(
     datamodule = SceneDataModule(s2, s1, **facts | dict(data or {}))
     writer = SceneMapWriter(output, **maps or {})
     options: dict[str, Any] = {'logger': False, 'use_distributed_sampler': False}
-    runner = Trainer(**options | dict(trainer or {}))
+    options |= trainer or {}
+    options['callbacks'] = [*options.get('callbacks', ())]
+    runner = Trainer(**options)
     return run_maps(
         runner, writer, model=task, datamodule=datamodule, return_predictions=False
     )

@@ -289,7 +289,12 @@ def open_maps(
         ValueError: If a path cannot be a map's, or a scene does not lie on the Earth.
     """
     module: Any = pl_module
-    settings = describe_map(trainer, pl_module, weights, tiles)
+    # What decides the content of a map, beside its scene and its layers.
+    settings = {
+        **describe_network(trainer, pl_module, weights),
+        'tiling': tiles.describe(),
+        'versions': versions(),
+    }
     arguments = [
         (path, scene.grid, module.scheme, layers, settings | describe_scene(scene))
         for path, scene in zip(paths, tiles.scenes, strict=True)
@@ -309,32 +314,11 @@ def open_maps(
     return opened
 
 
-def describe_map(
-    trainer: Trainer, pl_module: LightningModule, weights: Weights, tiles: SceneTiles
-) -> dict[str, Any]:
-    """State what decides the content of a map, beside its scene and its layers.
-
-    Args:
-        trainer: The trainer that predicts.
-        pl_module: The task.
-        weights: Its weights, before a precision rounds them.
-        tiles: The tiles of the scenes.
-
-    Returns:
-        Plain values by name.
-    """
-    return {
-        **describe_network(trainer, pl_module, weights),
-        'tiling': tiles.describe(),
-        'versions': versions(),
-    }
-
-
 def make_tags(settings: dict[str, Any]) -> dict[str, str]:
     """Make the tags of a map: weights, version, contract, tiling and TTA.
 
     Args:
-        settings: What :func:`describe_map` returned.
+        settings: Those of its rows, see :func:`open_maps`.
 
     Returns:
         Texts by name.
