@@ -137,7 +137,8 @@ class LandCoverCLI(LightningCLI):
         )
         for name in SHARED_FACTS:
             parser.link_arguments(f'data.init_args.{name}', f'model.init_args.{name}')
-        for group, writer in {**_PATCH_WRITERS, _SCENE_MAPS: SceneMapWriter}.items():
+        writers = {**_PATCH_WRITERS, _SCENE_MAPS: SceneMapWriter}
+        for group, writer in sorted(writers.items()):
             parser.add_class_arguments(
                 writer, group, fail_untyped=False, instantiate=False, sub_configs=True
             )
