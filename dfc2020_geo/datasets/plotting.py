@@ -164,7 +164,7 @@ class DrawsSamples:
         picture = None
         if 'image' in sample:
             picture = render_image(sample['image'].float(), select_bands(self.bands))
-        class_maps = {
+        class_maps: dict[str, np.ndarray] = {
             key.capitalize(): sample[key].cpu().numpy()
             for key in ('mask', 'prediction')
             if key in sample

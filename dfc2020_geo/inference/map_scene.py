@@ -4,7 +4,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def run_maps(trainer: Trainer, writer: SceneMapWriter, **options: Any) -> list[P
 
 
 @contextlib.contextmanager
-def _interruptible_later() -> Iterator[None]:
+def _interruptible_later() -> Generator[None]:
     """Undo what Lightning does at an interrupt: it ignores all later ones."""
     handler = signal.getsignal(signal.SIGINT)
     try:
