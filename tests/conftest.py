@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import os
+import signal
 import socket
 import tarfile
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from tests.support import DATA
 # A machine that is busy with something else breaks no law.
 settings.register_profile('untimed', deadline=None)
 settings.load_profile('untimed')
+
+# What a shell starts in the background ignores interrupts, and so does all it starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Which of the processes this is that pytest-xdist runs tests in, and of how many.
 PROCESS = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
