@@ -181,8 +181,13 @@ class _ThreadedEpoch(Iterator[Batch]):
         for _ in range(self._num_threads):
             lock = threading.Lock()
             lock.acquire()
-            arguments = self._jobs, self._reader, is_wanted, epoch, lock
-            _thread.start_new_thread(_work, arguments)
+            task = [self._jobs, self._reader, is_wanted]
+            _RUNNING[lock] = os.getpid(), epoch
+            try:
+                _thread.start_new_thread(_work, (task, lock))
+            except BaseException:
+                _RUNNING.pop(lock, None)
+                raise
             self._running.append(lock)
         self._begin(self._ahead)
 
@@ -253,22 +258,23 @@ class _Job:
 _RUNNING: dict[threading.Lock, tuple[int, 'weakref.ref[_ThreadedEpoch]']] = {}
 
 
-def _work(
-    jobs: 'SimpleQueue[_Job | weakref.ref[_Lease]]',
-    reader: RawBatchReader,
-    is_wanted: 'weakref.ref[_Lease]',
-    epoch: 'weakref.ref[_ThreadedEpoch]',
-    running: threading.Lock,
-) -> None:
+def _work(task: list[Any], running: threading.Lock) -> None:
     try:
-        _RUNNING[running] = os.getpid(), epoch
-        while isinstance(job := jobs.get(), _Job):
-            job.do(reader, is_wanted)
-            del job  # it would be held while this thread waits
-        jobs.put(job)  # for the other threads
+        _read_batches(task)
     finally:
         _RUNNING.pop(running, None)
         running.release()
+
+
+def _read_batches(task: list[Any]) -> None:
+    jobs, reader, is_wanted = task
+    # A thread frees what it was started with after its last line of Python, and memory
+    # of batches that is freed while the interpreter ends aborts the program.
+    task.clear()
+    while isinstance(job := jobs.get(), _Job):
+        job.do(reader, is_wanted)
+        del job  # it would be held while this thread waits
+    jobs.put(job)  # for the other threads
 
 
 @atexit.register
