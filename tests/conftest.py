@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import settings
@@ -47,6 +48,13 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Leave nothing for later tests, such as the LOCAL_RANK that a launcher sets."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 @pytest.fixture(scope='session', autouse=True)
