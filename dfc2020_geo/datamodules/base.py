@@ -1,15 +1,16 @@
 """A base class of datamodules whose training resumes at the exact step."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
+from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, Dataset
 
 from ..samplers.resumable import ResumableSampler
-from ..transforms.prepare import Batch
+from ..transforms.prepare import Batch, join_bands
 from .loading.loaders import ResumableLoader, ThreadedLoader
 from .loading.raw_batches import RawPatchDataset, collate_raw, reads_raw
 
@@ -154,6 +155,45 @@ class ResumableDataModule(LightningDataModule):
         self._order = state_dict
         if self.train_sampler:
             self.train_sampler.load_state_dict(state_dict)
+
+    def plot(
+        self,
+        sample: Mapping[str, Any],
+        show_titles: bool = True,
+        suptitle: str | None = None,
+        index: int = 0,
+    ) -> Figure:
+        """Plot a sample of a dataset, or a patch of a batch as a loader gives it.
+
+        Args:
+            sample: A sample, or a batch, in file units; optionally with a
+                ``'prediction'`` of shape ``(H, W)`` or ``(B, H, W)``, class indices.
+            show_titles: Whether each panel has a title.
+            suptitle: Title of the figure.
+            index: Position of the patch in a batch.
+
+        Returns:
+            The figure.
+
+        Raises:
+            ValueError: If no stage is set up yet.
+            RGBBandsMissingError: If the bands have neither B04, B03 and B02 nor VV and
+                VH.
+        """
+        names = ('val', 'train', 'test', 'predict')
+        datasets: list[Any] = [getattr(self, f'{n}_dataset', None) for n in names]
+        dataset = next((x for x in datasets if x is not None), None)
+        if dataset is None:
+            raise ValueError(
+                'Expected a datamodule that is set up, got none of its datasets; call '
+                "setup('fit') first."
+            )
+        if 'image' not in sample:
+            sample = join_bands(dict(sample))
+        if sample['image'].ndim == 4:
+            drawn = ('image', 'mask', 'prediction')
+            sample = {key: sample[key][index] for key in drawn if key in sample}
+        return dataset.plot(sample, show_titles, suptitle)
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Seed the random numbers of a training batch by its number, for resumption.

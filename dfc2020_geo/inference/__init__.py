@@ -1,6 +1,7 @@
 """Maps of whole scenes: planned in tiles, predicted, written row by row."""
 
 from .datamodule import SceneDataModule
+from .images import predict_image
 from .map_scene import SceneProgress, map_scene, run_maps
 from .writer import SceneMapWriter
 
@@ -9,5 +10,6 @@ __all__ = [
     'SceneMapWriter',
     'SceneProgress',
     'map_scene',
+    'predict_image',
     'run_maps',
 ]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -16,6 +17,7 @@ from torchvision.models._api import WeightsEnum
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..classes import IGNORE_INDEX, get_scheme
+from ..io.nodata import valid_pixels
 from ..metrics import SegmentationScores
 from ..metrics.argmax import best_class
 from ..models import NETWORKS, build_network, explain_refusals, network_settings
@@ -25,6 +27,8 @@ from ..models.contract import (
     find_conflict,
     read_checkpoint,
 )
+from ..transforms.prepare import PrepareBatch, as_batch
+from ..transforms.scaling import warn_unscaled
 from .acceleration import SWITCHES, arrange, checkpoint_activations, show_loss
 from .checkpoints import check_task, record_task, restore_task
 from .ensemble import average_probabilities
@@ -68,6 +72,9 @@ class LandCoverSegmentation(SemanticSegmentation):
     #: Scores of before training was stopped, until they are restored, and whether
     #: schedulers have not looked at those of the last epoch yet.
     _resumed: tuple[dict[str, float], bool] = {}, False
+
+    #: Whether the first batch was looked at, for values that nothing has scaled.
+    _is_range_checked = False
 
     def __init__(
         self,
@@ -275,6 +282,9 @@ class LandCoverSegmentation(SemanticSegmentation):
                 f'Expected to train one network, got the ensemble '
                 f'{self.hparams["ensemble"]}; leave it out.'
             )
+        self._load_members()
+
+    def _load_members(self) -> None:
         self.members = [self._load_member(path) for path in self.hparams['ensemble']]
 
     def _load_member(self, path: str) -> 'LandCoverSegmentation':
@@ -303,6 +313,9 @@ class LandCoverSegmentation(SemanticSegmentation):
             of the average probabilities, if there is test-time augmentation or an
             ensemble.
         """
+        if not (self._is_range_checked or torch.compiler.is_compiling()):
+            self._is_range_checked = True
+            warn_unscaled(x)
         if self.training or not self._is_averaging:
             return self.compute_logits(x)
         return self.average(x)[0]
@@ -465,6 +478,58 @@ class LandCoverSegmentation(SemanticSegmentation):
             'bounds': batch.get('bounds'),
             'transform': batch.get('transform'),
         }
+
+    @torch.no_grad()
+    def predict_image(self, image: Tensor | np.ndarray | Sample) -> dict[str, Tensor]:
+        """Predict the classes of an image that nothing has scaled yet.
+
+        All that a trainer does in prediction, for one image or a few: scaling, padding,
+        and averaging where the task has ``tta`` or an ``ensemble``. The image is
+        predicted in one piece; for whole scenes see
+        :func:`dfc2020_geo.inference.map_scene`.
+
+        Args:
+            image: Image of shape ``(C, H, W)`` or images of shape ``(B, C, H, W)``, in
+                file units (reflectance x 10 000, sigma nought in dB), of any real type,
+                with the bands of ``facts['bands']`` in that order; or a sample or batch
+                of a dataset or datamodule that has it.
+
+        Returns:
+            ``'prediction'`` of shape ``(H, W)``, uint8 class indices,
+            :data:`~dfc2020_geo.classes.IGNORE_INDEX` without data (unless *nan* is
+            ``'baseline'``), and ``'probabilities'`` of shape ``(num_classes, H, W)``,
+            float32; both on the task's device, and with ``B`` before where there was.
+
+        Raises:
+            ValueError: If the image has other bands, or another shape.
+
+        Examples:
+            >>> task = LandCoverSegmentation(['s2-10m', 's1'], model='fcn')
+            >>> image = torch.rand(6, 50, 70) * 3000
+            >>> predicted = task.predict_image(image)
+            >>> predicted['prediction'].shape, predicted['probabilities'].shape
+            (torch.Size([50, 70]), torch.Size([10, 50, 70]))
+        """
+        if self.hparams['ensemble'] and not self.members:
+            self._load_members()
+        batch, is_one = as_batch(image, self.facts['bands'])
+        batch = {name: part.to(self.device) for name, part in batch.items()}
+        scaled = PrepareBatch(self.facts['bands'], self.facts['nan'])(batch)['image']
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        try:
+            logits = self(scaled.to(next(self.parameters()).dtype)).float()
+        finally:
+            for module in training:
+                module.training = True
+        prediction = best_class(logits, dim=1)
+        if self.facts['nan'] != 'baseline':
+            valid = valid_pixels(*batch.values())
+            prediction = prediction.where(valid, IGNORE_INDEX)
+        probabilities = logits.softmax(dim=1)
+        if is_one:
+            prediction, probabilities = prediction[0], probabilities[0]
+        return {'prediction': prediction, 'probabilities': probabilities}
 
     @classmethod
     def load_from_checkpoint(  # ty: ignore[incompatible-method-override] (fewer ways)

@@ -1,9 +1,10 @@
 """Preparation of a batch in file units for the network, on the batch's device."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from kornia.augmentation import AugmentationSequential
 from torch import Tensor, nn
@@ -86,7 +87,7 @@ class PrepareBatch(nn.Module):
         return _replace_bands(batch, self.scaling.join(take_bands(batch).values()))
 
 
-def take_bands(batch: Batch) -> Batch:
+def take_bands(batch: Mapping[str, Any]) -> dict[str, Any]:
     """Take what holds bands out of a batch, in channel order.
 
     Args:
@@ -109,7 +110,46 @@ def join_bands(batch: Batch) -> Batch:
         The batch with ``'image'`` of shape ``(B, C, H, W)``, float32, in their place.
     """
     parts = [part.float() for part in take_bands(batch).values()]
-    return _replace_bands(batch, torch.cat(parts, dim=1))
+    return _replace_bands(batch, torch.cat(parts, dim=-3))
+
+
+def as_batch(
+    image: Tensor | np.ndarray | Mapping[str, Any], bands: Sequence[str]
+) -> tuple[Batch, bool]:
+    """Make a batch of what people have at hand: an array, a sample or a batch.
+
+    Args:
+        image: Image of shape ``(C, H, W)`` or images of shape ``(B, C, H, W)``, of any
+            real type, or a sample or batch with ``'image'``, or with ``'s2'``,
+            ``'s1'`` or both.
+        bands: Names of the channels.
+
+    Returns:
+        The bands alone, as :func:`take_bands` gives them, float, and whether it was
+        one image.
+
+    Raises:
+        ValueError: If there are other channels, or another number of axes.
+    """
+    if not isinstance(image, Mapping):
+        image = {'image': image}
+    parts = {name: _as_tensor(part) for name, part in take_bands(image).items()}
+    shapes = [tuple(part.shape) for part in parts.values()]
+    axes = {len(shape) for shape in shapes}
+    if not (axes <= {3, 4} and sum(s[-3] for s in shapes) == len(bands)):
+        raise ValueError(
+            f'Expected an image of shape (C, H, W), or images of shape (B, C, H, W), '
+            f'with the {len(bands)} bands {", ".join(bands)}, got {shapes or [*image]}; '
+            'dfc2020_geo.transforms.SelectBands takes them out of more.'
+        )
+    is_one = axes == {3}
+    return {name: p[None] if is_one else p for name, p in parts.items()}, is_one
+
+
+def _as_tensor(values: Tensor | np.ndarray) -> Tensor:
+    if not isinstance(values, Tensor):
+        values = torch.from_numpy(np.array(values))  # torch takes no read-only memory
+    return values if values.is_floating_point() else values.float()
 
 
 def _replace_bands(batch: Batch, image: Tensor) -> Batch:

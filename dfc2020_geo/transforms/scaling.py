@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import torch
 from kornia.augmentation import IntensityAugmentationBase2D
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from ..bands import VALUE_RANGE, Band, NanPolicy, Sensor, select_bands
@@ -16,6 +17,9 @@ from ..io.memory import ReusedMemory
 #: Values that are scaled in one go: they fit the CPU's cache, and are too few for torch
 #: to divide among threads, which takes longer than the work where others are busy.
 _BLOCK = 2**15 - 1
+
+#: What augmentations of scaled bands stay within.
+_UNSCALED = (-1.0, 2.0)
 
 
 def value_ranges(bands: Sequence[str | Band]) -> tuple[Tensor, Tensor]:
@@ -218,6 +222,23 @@ def _blocks(image: Tensor, source: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     num_rows = max(1, _BLOCK // max(1, image.shape[-1]))
     for plane, values in zip(image, source, strict=True):
         yield from zip(plane.split(num_rows), values.split(num_rows), strict=True)
+
+
+def warn_unscaled(image: Tensor) -> None:
+    """Warn of values that no scaling to ``[0, 1]`` gives, nor a jitter after it.
+
+    Args:
+        image: What a network is given, of any shape, float.
+    """
+    low, high = (
+        (float(x) for x in image.detach().aminmax()) if image.numel() else (0, 1)
+    )
+    if low < _UNSCALED[0] or high > _UNSCALED[1]:
+        rank_zero_warn(
+            f'Expected bands scaled to 0 to 1, got values from {low:g} to {high:g}: '
+            'file units, as samples have them. Hand an image to task.predict_image(), '
+            'or scale it with dfc2020_geo.transforms.ScaleBands.'
+        )
 
 
 def scale_range_(

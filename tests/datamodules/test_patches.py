@@ -408,3 +408,23 @@ def test_loaders_without_their_datamodule_say_what_to_do(
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"'image', got \[.*'s1'\].*datamodule=..."):
         getattr(trainer, stage)(task, loader)
+
+
+@pytest.mark.parametrize('stage', ['validate', 'predict'])
+def test_what_a_loader_gives_can_be_drawn(baseline_tree: Path, stage: str) -> None:
+    data = _datamodule(baseline_tree, batch_size=2)
+    with pytest.raises(ValueError, match=r"call setup\('fit'\) first"):
+        data.plot({})
+    data.setup(stage)
+    is_labelled = stage == 'validate'
+    loader = data.val_dataloader() if is_labelled else data.predict_dataloader()
+    (batch, *_) = loader
+    dataset = data.val_dataset if is_labelled else data.predict_dataset
+    expected = dataset.plot(dataset[1])
+    found = data.plot(batch, index=1)
+    assert len(found.axes) == 1 + is_labelled
+    for one, other in zip(found.axes, expected.axes, strict=True):
+        assert np.array_equal(one.images[0].get_array(), other.images[0].get_array())
+    assert len(data.plot(dataset[0] | {'prediction': torch.ones(64, 64).byte()}).axes) == 2 + (
+        is_labelled
+    )

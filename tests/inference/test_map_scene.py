@@ -26,7 +26,7 @@ from rasterio import Affine
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from dfc2020_geo.classes import SCHEMES
-from dfc2020_geo.inference import map_scene
+from dfc2020_geo.inference import map_scene, predict_image
 from dfc2020_geo.inference.maps import MapRows
 from dfc2020_geo.main import main
 from dfc2020_geo.samplers.tiling import Axis
@@ -394,6 +394,34 @@ def test_python_and_both_commands_make_the_same_file(
         '--scene_maps.output=yaml.tif',
     ])  # fmt: skip
     assert (tmp_path / 'yaml.tif').read_bytes() == python
+
+
+def test_an_image_is_predicted_as_it_is_mapped(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    s2, s1 = _write_scene(tmp_path, 32, 32)
+    with rasterio.open(s2, 'r+') as raster:
+        raster.write(np.zeros((13, 3, 32), np.uint16), window=((0, 3), (0, 32)))
+    _map(checkpoint, s2, s1, tmp_path / 'map.tif')
+    found = predict_image(checkpoint, s2, s1)
+    codes = found['scheme'].decode(found['prediction'].numpy())
+    assert np.array_equal(codes, _read(tmp_path / 'map.tif'))
+    assert (codes[:3] == SCHEME.legend.nodata).all()
+    assert found['probabilities'].shape == (len(SCHEME), 32, 32)
+    with rasterio.open(tmp_path / 'map.tif') as raster:
+        assert (found['crs'], found['transform']) == (raster.crs, raster.transform)
+
+
+def test_an_image_too_large_for_one_piece_is_told_about_maps(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    _, s1 = _write_scene(tmp_path, 8, 8)
+    options = {'width': 2049, 'height': 2048, 'count': 13, 'dtype': 'uint16'}
+    options |= {'crs': 'EPSG:32633', 'transform': Affine(10, 0, 5e5, 0, -10, 5.2e6)}
+    with rasterio.open(tmp_path / 'large.tif', 'w', sparse_ok=True, **options):
+        pass
+    with pytest.raises(ValueError, match=r'got 2048 x 2049 in .*map it with'):
+        predict_image(checkpoint, tmp_path / 'large.tif', s1)
 
 
 def _files_run(code: CodeType, frame: FrameType | None) -> set[str]:
