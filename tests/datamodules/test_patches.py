@@ -425,6 +425,5 @@ def test_what_a_loader_gives_can_be_drawn(baseline_tree: Path, stage: str) -> No
     assert len(found.axes) == 1 + is_labelled
     for one, other in zip(found.axes, expected.axes, strict=True):
         assert np.array_equal(one.images[0].get_array(), other.images[0].get_array())
-    assert len(data.plot(dataset[0] | {'prediction': torch.ones(64, 64).byte()}).axes) == 2 + (
-        is_labelled
-    )
+    predicted = dataset[0] | {'prediction': torch.ones(64, 64).byte()}
+    assert len(data.plot(predicted).axes) == 2 + is_labelled
