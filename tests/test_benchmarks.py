@@ -29,7 +29,7 @@ def test_loading(tmp_path: Path) -> None:
     args = [*sizes, '--interleaves=pixel', f'--json={path}']
     table = run('benchmark_loading.py', *args).splitlines()
     figures = json.loads(path.read_text())
-    ways = ['baseline', 'torchgeo', 'stored', 'sample', 'scaled', 'limit']
+    ways = ['baseline', 'torchgeo', 'gdal', 'stored', 'sample', 'scaled', 'limit']
     for malloc in ('default', 'tuned'):
         found = [figure for figure in figures if figure['malloc'] == malloc]
         assert [figure['way'] for figure in found] == ways
