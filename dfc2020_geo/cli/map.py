@@ -41,6 +41,7 @@ def main(args: Sequence[str]) -> None:
         'data.s2_bands': ','.join(options.s2_bands),
         'data.s1_bands': ','.join(options.s1_bands),
         **{f'data.{name}': vars(options)[name] for name in _READING},
+        'data.check': options.check,
         'scene_maps.output': options.out,
         'scene_maps.layers': options.layers and json.dumps(options.layers),
         'model.ensemble': others and json.dumps(others),
@@ -72,6 +73,7 @@ def _build_parser() -> ArgumentParser:
     add('--s2_offset', help='what is added to the numbers of Sentinel-2, such as -1000')
     add('--s1_power', nargs='?', const='true', help='convert linear power to dB')
     add('--resampling', help='how Sentinel-1 is brought to the grid of Sentinel-2')
+    add('--check', help='what doubtful values do: error (stop), warn or off')
     add('--out', default='map.tif', help='the map (map.tif), or a directory for maps')
     add('--tta', action='store_true', help='average the 8 symmetries of each tile')
     add('--layers', **several, help='probabilities confidence entropy disagreement')

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..datamodules.base import PendingSelector, choose_num_workers
-from ..io.scenes import ResamplingName, check_values, limit_cache, open_scene
+from ..datamodules.checks import require_check, tell_findings
+from ..io.scenes import ResamplingName, check_scene, limit_cache, open_scene
+from ..io.value_checks import CheckMode, Flags
 from ..models.contract import data_contract
 from ..samplers.tiling import Blending
 from ..transforms import ScaleBands
@@ -23,6 +25,9 @@ from .tiles import SceneBatch, SceneTiles
 #: Room for blocks in GDAL's cache, in bytes: what is enough for files without
 #: compression, and the most that is taken for others.
 _CACHE = (64 * 2**20, 2**30)
+
+#: How a user can say what the numbers mean.
+_FLAGS = Flags('--s2_offset', '--s1_power', '--s1_bands', '--s2_bands')
 
 #: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
 SceneSource = str | Path | Sequence[str | Path]
@@ -89,6 +94,7 @@ class SceneDataModule(BaseDataModule):
         blending: Blending = 'cosine',
         batch_size: int = 2,
         num_workers: int = 0,
+        check: CheckMode = 'error',
     ) -> None:
         """Initialize a new SceneDataModule instance.
 
@@ -115,11 +121,16 @@ class SceneDataModule(BaseDataModule):
                 overlap, ``'linear'`` and ``'cosine'`` fade over.
             batch_size: Number of tiles in a batch.
             num_workers: Number of processes that read; with 0, a thread reads ahead.
+            check: What a check of some values does: with ``'error'``, values that make
+                no map stop the run and doubtful ones bring a warning; with ``'warn'``
+                all bring a warning, with ``'off'`` none are looked at. Undeclared fill
+                that is found is no data.
 
         Raises:
-            ValueError: If a band, the scheme or *nan* is unknown, or a number of tiles
+            ValueError: If a band, the scheme, *nan* or *check* is unknown, or a number of tiles
                 or processes too small.
         """
+        self.check = require_check(check)
         num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(SceneTiles, batch_size, num_workers)
         self.s2, self.s1 = s2, s1
@@ -165,8 +176,9 @@ class SceneDataModule(BaseDataModule):
             rank_zero_info(f'{name}: {scene.grid.height} x {scene.grid.width} pixels')
             for note in scene.notes:
                 rank_zero_info(f'  {note}')
-            for warning in check_values(scene):
-                rank_zero_warn(f'{name}: {warning}')
+            if self.check != 'off':
+                scene = check_scene(scene, _FLAGS)
+            tell_findings(scene.findings, self.check, name)
             scenes.append(scene)
         needed = max(s.estimate_blocks(self.tiling['size']) for s in scenes)
         self._cache = min(_CACHE[0] + needed, _CACHE[1])

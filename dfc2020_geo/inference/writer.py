@@ -179,7 +179,7 @@ class SceneMapWriter(Callback):
             for rows, scene in zip(self.maps, scenes, strict=True):
                 check_unchanged(scene, rows.settings['sources'])
                 taken = find_time(list_sources(scene), {})
-                tags = make_tags(rows.settings)
+                tags = make_tags(rows.settings, scene)
                 made = finish_map(rows, tags, taken, self.polygons)
                 self.paths += made
                 # Unlike the trainer's, this print leaves the progress bar alone.
@@ -302,8 +302,9 @@ def open_maps(
     opened: list[MapRows] = []
     if trainer.is_global_zero:
         try:
-            for each in arguments:
-                opened.append(open_rows(*each, overwrite=overwrite))
+            for each, scene in zip(arguments, tiles.scenes, strict=True):
+                found = [finding.to_json() for finding in scene.findings]
+                opened.append(open_rows(*each, overwrite, found))
         except BaseException:
             for rows in opened:
                 rows.record.unlock()
@@ -314,11 +315,12 @@ def open_maps(
     return opened
 
 
-def make_tags(settings: dict[str, Any]) -> dict[str, str]:
-    """Make the tags of a map: weights, version, contract, tiling and TTA.
+def make_tags(settings: dict[str, Any], scene: Scene) -> dict[str, str]:
+    """Make the tags of a map: weights, version, contract, tiling, TTA and findings.
 
     Args:
         settings: Those of its rows, see :func:`open_maps`.
+        scene: Its scene, whose findings are told.
 
     Returns:
         Texts by name.
@@ -331,7 +333,7 @@ def make_tags(settings: dict[str, Any]) -> dict[str, str]:
         'scheme': settings['contract']['scheme'],
         'tiling': tiling,
         'tta': str(settings['tta']).lower(),
-    }
+    } | ({'findings': '\n'.join(map(str, scene.findings))} if scene.findings else {})
 
 
 def describe_scene(scene: Scene) -> dict[str, Any]:

@@ -167,6 +167,8 @@ class RunRecord:
         self.directory = Path(directory)
         self.settings = json.loads(json.dumps(settings, allow_nan=False))
         self.outputs = list(outputs)
+        #: What checks have found, as plain values; it decides no output.
+        self.findings: list[Any] = []
         self._lock: FileLock | None = None
         self._noted_in: tuple[int, Path] | None = None
 
@@ -415,7 +417,7 @@ class RunRecord:
             'settings': self.settings,
             'outputs': self.outputs,
             'files': {name: file.to_json() for name, file in files.items()},
-        }
+        } | ({'findings': self.findings} if self.findings else {})
         write_json(self.path, record)
         _remove(lists)
 

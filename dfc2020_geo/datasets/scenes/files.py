@@ -233,7 +233,7 @@ class DatasetFiles:
         if not self.dataset.is_image:
             band, name = BandFile(self.header(path), 1), self.dataset.resampling.name
             readers = tuple(read_files([band], grid, name, fill=None))
-            return Scene(path, grid, ('labels',), (), readers, (), self._handles)
+            return Scene(path, grid, ('labels',), (), readers, (), (), self._handles)
         resampling = RESAMPLING
         if hasattr(self.dataset, 'find_bands'):  # ours
             resampling = dict.fromkeys(RESAMPLING, self.dataset.resampling.name)

@@ -192,6 +192,7 @@ def open_rows(
     layers: Sequence[str],
     settings: Mapping[str, Any],
     overwrite: bool = False,
+    findings: Sequence[Any] = (),
 ) -> MapRows:
     """Begin a map, or resume it if it was interrupted.
 
@@ -206,6 +207,7 @@ def open_rows(
         layers: Names of the layers beside the classes.
         settings: Plain values that decide its content.
         overwrite: Whether a map that is there, or the rows of other settings, may go.
+        findings: What checks have found, as plain values.
 
     Returns:
         The rows of the map.
@@ -218,6 +220,7 @@ def open_rows(
             Earth.
     """
     rows = MapRows(output, grid, scheme, layers, settings)
+    rows.record.findings = list(findings)
     footprint(grid)
     _require_own(rows)
     if not rows.directory.exists():

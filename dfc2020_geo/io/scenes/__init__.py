@@ -1,9 +1,16 @@
 """Scenes of Sentinel-1 and Sentinel-2 of any size, read window by window."""
 
-from .checks import check_values
+from .checks import check_scene, take_fills
 from .headers import limit_cache
 from .opening import open_scene
 from .reading import Scene
 from .warping import ResamplingName
 
-__all__ = ['ResamplingName', 'Scene', 'check_values', 'limit_cache', 'open_scene']
+__all__ = [
+    'ResamplingName',
+    'Scene',
+    'check_scene',
+    'limit_cache',
+    'open_scene',
+    'take_fills',
+]

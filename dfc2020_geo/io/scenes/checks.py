@@ -1,186 +1,103 @@
-"""Plausibility checks of scene values: reflectance, backscatter, units."""
+"""Samples of the values of scenes, for the check of values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from ...bands import BANDS, VALUE_RANGE, Sensor
-from .reading import Scene
+from ...bands import BANDS, Sensor
+from ..value_checks import Fills, Finding, Flags, SensorSample, check_fills, check_units
+from .radiometry import Coding
+from .reading import BandReader, Scene
 
-#: Fraction of values from which a warning is due.
-_MOST, _MANY = 0.99, 0.25
-
-#: What processing baseline 04.00 added to the numbers, and how much less and more the
-#: darkest pixels have.
-_ADDED, _LESS, _MORE = 1000, 100, 600
-
-#: Medians of Sentinel-1 in decibels lie between these, and none is calibrated above.
-_DECIBELS, _UNCALIBRATED = (-40, -1), 1000
-
-#: A sample is this many windows along each axis, of this size: 147 456 pixels.
-_WINDOWS, _SIZE = 3, 128
+#: A sample is this many windows along each axis, from edge to edge, of this size:
+#: 147 456 pixels.
+_WINDOWS, _SIZE = 4, 96
 
 #: With fewer pixels in these windows, the scene is searched until there are more.
 _FEW, _ENOUGH = 1_000, 10_000
 
-#: Largest number of a picture, and of a reflectance that is not multiplied.
-_PICTURE, _REFLECTANCE = 255, 2
-
-type _Values = Mapping[str, np.ndarray]
+#: Rows that are searched at a time.
+_ROWS = 128
 
 
-def check_values(scene: Scene) -> list[str]:
+def check_scene(scene: Scene, flags: Flags | None = None) -> Scene:
     """Check a sample of a scene's values.
 
     Args:
         scene: The scene.
+        flags: The flags by which a user can say what numbers mean.
 
     Returns:
-        Warnings, each with its likely cause and what to do.
+        The scene, in which undeclared fill is no data, with what was found.
 
     Raises:
-        ValueError: If the values make no map: Sentinel-1 in linear power, or in decibels
-            where power is declared, or no pixel with data.
         RuntimeError: If a file cannot be read.
     """
-    _require_decibels(scene)
-    sample = _sample_pixels(scene)
-    if sample.size == 0:
-        raise ValueError(
+    samples = sample_scene(scene)
+    checked = check_fills(samples)
+    if checked.fills:
+        # Now that it is no data, there may be hardly any pixels with data.
+        scene = take_fills(scene, checked.fills)
+        samples = sample_scene(scene)
+    checked.findings += check_units(samples, flags)
+    if not np.logical_and.reduce([sample.valid for sample in samples]).any():
+        message = (
             f'Expected pixels with data of all sensors in the scene {scene.name}, got '
-            'none: where one has data, another has no data, NaN or 0. Check that the '
-            'images overlap and are not empty.'
+            'none: where one has data, another has no data, NaN or 0.'
         )
-    values = dict(zip(scene.bands, sample, strict=True))
-    return [
-        *_check_s2(_of(values, 's2'), _offset(scene)),
-        *_check_s1(_of(values, 's1')),
-        *_check_constant(values),
-        *_check_clipped(values),
+        cause = 'Check that the images overlap and are not empty.'
+        checked.findings = [Finding('error', scene.bands, message, cause)]
+    return replace(scene, findings=tuple(checked.findings))
+
+
+def take_fills(scene: Scene, fills: Fills) -> Scene:
+    """Take numbers for no data that nothing declares.
+
+    Args:
+        scene: The scene.
+        fills: The numbers, by sensor.
+
+    Returns:
+        The scene; a band that declares no number has the first one declared, so that it
+        does not fade into its neighbours where it is warped.
+    """
+    if not fills:
+        return scene
+    notes = [
+        f'Sentinel-{sensor[1]}: {", ".join(f"{number:.7g}" for number in own)} taken '
+        'for no data, which nothing declares'
+        for sensor, own in fills.items()
     ]
-
-
-def _of(values: _Values, sensor: Sensor) -> _Values:
-    return {name: v for name, v in values.items() if BANDS[name].sensor == sensor}
-
-
-def _offset(scene: Scene) -> float:
-    return min(offset for coding in scene.codings for offset in coding.offsets)
-
-
-def _require_decibels(scene: Scene) -> None:
-    """Refuse Sentinel-1 that is in another unit than it is said to be in."""
-    for coding in scene.codings:
-        channels = coding.channels
-        if BANDS[scene.bands[channels.start]].sensor != 's1':
-            continue
-        readers = tuple(x for x in scene.readers if x.channels[0] >= channels.start)
-        stored = replace(
-            scene, readers=readers, codings=(replace(coding, power=False),)
-        )
-        sample = _sample_pixels(stored)[channels]
-        if sample.size and not coding.power:
-            _refuse_power(sample, scene.name)
-        elif sample.size:
-            _refuse_decibels(sample, scene.name)
-
-
-def _refuse_power(sample: np.ndarray, name: str) -> None:
-    if sample.min() < 0:
-        return
-    advice = 'Convert it with --s1_power true.'
-    if sample.max() > _UNCALIBRATED:
-        advice = (
-            'Numbers this large are not calibrated: make sigma nought of them first.'
-        )
-    raise ValueError(
-        f'Expected Sentinel-1 in decibels in the scene {name}, got linear power: no '
-        f'value is below 0, they are {sample.min():g} to {sample.max():g}. {advice}'
+    return replace(
+        scene,
+        notes=(*scene.notes, *notes),
+        readers=tuple(_declare(scene, reader, fills) for reader in scene.readers),
+        codings=tuple(
+            replace(coding, fills=fills.get(_sensor(scene, coding.start), ()))
+            for coding in scene.codings
+        ),
     )
 
 
-def _refuse_decibels(sample: np.ndarray, name: str) -> None:
-    if np.median(sample) >= 0:
-        return
-    raise ValueError(
-        f'Expected Sentinel-1 in linear power in the scene {name}, got decibels: half '
-        f'of the values are below {np.median(sample):g}. Leave out --s1_power.'
-    )
+def _sensor(scene: Scene, channel: int) -> Sensor:
+    return BANDS[scene.bands[channel]].sensor
 
 
-def _check_s2(values: _Values, offset: float) -> Iterator[str]:
-    if not values:
-        return
-    highest = max(v.max() for v in values.values())
-    lows = {name: np.percentile(v, 0.5) for name, v in values.items()}
-    name = min(lows, key=lambda name: lows[name])
-    if highest <= _REFLECTANCE:
-        yield (
-            f'Sentinel-2 is at most {highest:g}: reflectance from 0 to 1, where networks '
-            'are trained on reflectance x 10 000. Multiply it, for example with '
-            'gdal_translate -ot Float32 -scale 0 1 0 10000.'
-        )
-    elif highest <= _PICTURE:
-        yield (
-            f'Sentinel-2 is at most {highest:g}: a picture of 8 bits, not reflectance x '
-            '10 000. Take the bands of the product.'
-        )
-    elif offset == 0 and _ADDED - _LESS <= lows[name] < _ADDED + _MORE:
-        yield (
-            f'The darkest pixels of Sentinel-2 are {lows[name]:g}, in {name}: since '
-            f'processing baseline 04.00, {_ADDED} is added to the numbers. If that is '
-            f'so here and not clouds or haze everywhere, give --s2_offset -{_ADDED}.'
-        )
-    below = {name: np.mean(v < -_LESS) for name, v in values.items()}
-    name = max(below, key=lambda name: below[name])
-    if below[name] > _MANY:
-        yield (
-            f'{below[name]:.0%} of {name} are below -{_LESS}: an offset of {offset:g} '
-            'was added that these numbers do not have. Give --s2_offset 0.'
-        )
+def _declare(scene: Scene, reader: BandReader, fills: Fills) -> BandReader:
+    """Declare fill in the header of a file, for the warper."""
+    own = fills.get(_sensor(scene, reader.channels[0]), ())
+    if not own:
+        return reader
+    nodata = list(reader.file.nodata)
+    for index in reader.indexes:
+        if nodata[index - 1] is None:
+            nodata[index - 1] = own[0]
+    return replace(reader, file=replace(reader.file, nodata=tuple(nodata)))
 
 
-def _check_s1(values: _Values) -> Iterator[str]:
-    medians = {name: float(np.median(v)) for name, v in values.items()}
-    low, high = _DECIBELS
-    for name, median in medians.items():
-        if not low <= median <= high:
-            yield (
-                f'Half of {name} is below {median:g}, where sigma nought has {low} to '
-                f'{high} dB: another unit, or not calibrated. Linear power is converted '
-                'with --s1_power true.'
-            )
-    if len(medians) > 1 and medians['VH'] > medians['VV']:
-        yield (
-            f'VH ({medians["VH"]:g} dB) is brighter than VV ({medians["VV"]:g} dB), '
-            'which no land or water is: the bands are probably in the other order. Give '
-            '--s1_bands.'
-        )
-
-
-def _check_constant(values: _Values) -> Iterator[str]:
-    constant = [name for name, v in values.items() if v.min() == v.max()]
-    if constant and len(constant) < len(values):
-        yield (
-            f'{", ".join(constant)} have the same value everywhere: filled in, not '
-            'measured, as B10 often is in Level-2A. Take a model that does not read them.'
-        )
-
-
-def _check_clipped(values: _Values) -> Iterator[str]:
-    for name, v in values.items():
-        low, high = VALUE_RANGE[BANDS[name].sensor]
-        for part, side in ((np.mean(v <= low), low), (np.mean(v >= high), high)):
-            if part > _MOST and v.min() < v.max():
-                yield (
-                    f'{part:.0%} of {name} lie beyond {side:g} and all become that: '
-                    'another unit, or another scale, than networks are trained on.'
-                )
-
-
-def _sample_pixels(scene: Scene) -> np.ndarray:
-    """Read some pixels with data.
+def sample_scene(scene: Scene) -> list[SensorSample]:
+    """Read some pixels of a scene, as they are stored.
 
     A few windows are read; the whole scene is searched, some rows at a time, only where
     they have hardly any data.
@@ -189,34 +106,58 @@ def _sample_pixels(scene: Scene) -> np.ndarray:
         scene: The scene.
 
     Returns:
-        Values of shape ``(C, N)``; N is 0 if no pixel of the scene has data.
+        A sample of each sensor, of the same pixels.
+
+    Raises:
+        RuntimeError: If a file cannot be read.
     """
+    stored = replace(scene, codings=tuple(map(_as_stored, scene.codings)))
     height, width = scene.grid.shape
-    windows = ((r, c) for r in _spans(height) for c in _spans(width))
-    sample = np.concatenate([_valid(scene, *window) for window in windows], axis=1)
-    return sample if sample.shape[1] >= _FEW else _search(scene)
+    windows = [(r, c) for r in _spans(height) for c in _spans(width)]
+    parts = [stored.read(*window) for window in windows]
+    if sum(int(valid.sum()) for _, valid in parts) >= _FEW:
+        values = np.concatenate([_flatten(image) for image, _ in parts], axis=1)
+    else:
+        values = _search(stored)
+    return [
+        SensorSample(
+            bands=scene.bands[coding.channels],
+            values=values[coding.channels],
+            offsets=coding.offsets,
+            factor=coding.factor,
+            power=coding.power,
+            has_metadata=coding.has_metadata,
+        )
+        for coding in scene.codings
+    ]
+
+
+def _as_stored(coding: Coding) -> Coding:
+    """Leave numbers as they are, but for what is no data."""
+    zeros = (0.0,) * len(coding.offsets)
+    return replace(coding, offsets=zeros, factor=1.0, power=False)
 
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:
-    """Choose windows along an axis that cut few of a file's blocks."""
+    """Choose windows along an axis, the first and last one at its ends."""
     if length <= _WINDOWS * _SIZE:
         yield 0, length
         return
-    for middle in range(1, 2 * _WINDOWS, 2):
-        start = middle * length // (2 * _WINDOWS) // _SIZE * _SIZE
-        yield start, min(start + _SIZE, length)
+    for number in range(_WINDOWS):
+        start = number * (length - _SIZE) // (_WINDOWS - 1)
+        yield start, start + _SIZE
 
 
 def _search(scene: Scene) -> np.ndarray:
     parts = [np.empty((len(scene.bands), 0), np.float32)]
-    for top in range(0, scene.grid.height, _SIZE):
-        rows = (top, min(top + _SIZE, scene.grid.height))
-        parts.append(_valid(scene, rows, (0, scene.grid.width)))
+    for top in range(0, scene.grid.height, _ROWS):
+        rows = (top, min(top + _ROWS, scene.grid.height))
+        image, valid = scene.read(rows, (0, scene.grid.width))
+        parts.append(image[:, valid])
         if sum(part.shape[1] for part in parts) >= _ENOUGH:
             break
     return np.concatenate(parts, axis=1)
 
 
-def _valid(scene: Scene, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
-    image, valid = scene.read(rows, columns)
-    return image.reshape(len(image), -1) if valid.all() else image[:, valid]
+def _flatten(image: np.ndarray) -> np.ndarray:
+    return image.reshape(len(image), -1)

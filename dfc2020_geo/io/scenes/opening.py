@@ -139,7 +139,7 @@ def open_bands(
         codings.append(Coding(start, nodata, (offset,) * len(files)))
     names = tuple(band.name for band in bands)
     path = next(iter(bands.values())).file.path
-    return Scene(path, grid, names, (), tuple(readers), tuple(codings), handles)
+    return Scene(path, grid, names, (), tuple(readers), tuple(codings), (), handles)
 
 
 def read_files(

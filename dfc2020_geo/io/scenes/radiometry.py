@@ -17,6 +17,8 @@ class Coding:
         offsets: What is added to the numbers of each band.
         factor: What they are multiplied with then.
         power: Whether they are linear power, to become decibels.
+        fills: Numbers without data that no band declares.
+        has_metadata: Whether the metadata of a product say what the numbers mean.
     """
 
     start: int
@@ -24,6 +26,8 @@ class Coding:
     offsets: tuple[float, ...]
     factor: float = 1.0
     power: bool = False
+    fills: tuple[float, ...] = ()
+    has_metadata: bool = False
 
     @property
     def channels(self) -> slice:
@@ -52,9 +56,11 @@ def decode(image: np.ndarray, coding: Coding, is_whole: bool = False) -> np.ndar
             with np.errstate(over='ignore'):
                 stored = np.float32(number)
             _blank(plane, plane == stored)
+    for number in coding.fills:
+        _blank(image, image == np.float32(number))
     if coding.power:
         _blank(image, image <= 0)
-    is_whole = is_whole and not any(coding.nodata) and not coding.power
+    is_whole = is_whole and not any((*coding.nodata, *coding.fills, coding.power))
     valid = complete_pixels(image, is_whole)
     if 0 in coding.nodata and not valid.all():
         _blank(image, ~valid & (image == 0))

@@ -10,6 +10,7 @@ from rasterio.vrt import WarpedVRT
 
 from ..grid import Lattice, RasterGrid, covers, nearest
 from ..rasters import GDAL_ERRORS
+from ..value_checks import Finding
 from .headers import Handles, RasterHeader
 from .radiometry import Coding, decode
 from .warping import TOLERANCE, view_with_nan, warp_options
@@ -235,6 +236,7 @@ class Scene:
             read where, what declares no data, what is warped.
         readers: The files that are read.
         codings: What the numbers of each sensor mean.
+        findings: What a check of its values has found.
     """
 
     name: str
@@ -243,6 +245,7 @@ class Scene:
     notes: tuple[str, ...]
     readers: tuple[BandReader, ...]
     codings: tuple[Coding, ...]
+    findings: tuple[Finding, ...] = ()
     _handles: Handles = field(default_factory=Handles, repr=False, compare=False)
 
     def estimate_blocks(self, num_rows: int) -> int:

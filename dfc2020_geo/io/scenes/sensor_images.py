@@ -144,6 +144,7 @@ class SensorImages:
             offsets=self.offsets(),
             factor=metadata.factor if metadata else 1.0,
             power=self.power,
+            has_metadata=metadata is not None and self.given_offset is None,
         )
 
 
