@@ -27,7 +27,7 @@ from .tiles import SceneBatch, SceneTiles
 _CACHE = (64 * 2**20, 2**30)
 
 #: How a user can say what the numbers mean.
-_FLAGS = Flags('--s2_offset', '--s1_power', '--s1_bands', '--s2_bands')
+FLAGS = Flags('--s2_offset', '--s1_power', '--s1_bands', '--s2_bands')
 
 #: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
 SceneSource = str | Path | Sequence[str | Path]
@@ -177,7 +177,7 @@ class SceneDataModule(BaseDataModule):
             for note in scene.notes:
                 rank_zero_info(f'  {note}')
             if self.check != 'off':
-                scene = check_scene(scene, _FLAGS)
+                scene = check_scene(scene, FLAGS)
             tell_findings(scene.findings, self.check, name)
             scenes.append(scene)
         needed = max(s.estimate_blocks(self.tiling['size']) for s in scenes)

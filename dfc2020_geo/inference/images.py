@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 
 from ..classes import IGNORE_INDEX
-from ..io.scenes import check_values, open_scene
+from ..datamodules.checks import require_check, tell_findings
+from ..io.scenes import check_scene, open_scene
+from ..io.value_checks import CheckMode
 from ..tasks import LandCoverSegmentation
-from .datamodule import SceneSource
+from .datamodule import FLAGS, SceneSource
 
 #: Pixels that a network of usual size predicts in one piece.
 _MOST_PIXELS = 2048**2
@@ -22,6 +23,7 @@ def predict_image(
     s1: SceneSource | None = None,
     tta: bool = False,
     trust: Collection[str] = (),
+    check: CheckMode = 'error',
     **options: Any,
 ) -> dict[str, Any]:
     """Predict the classes of one image, such as a patch, from its files.
@@ -37,6 +39,7 @@ def predict_image(
         tta: Whether to average the 8 flips and quarter turns.
         trust: Dotted names of classes that the first checkpoint may have imported and
             called, see :meth:`LandCoverSegmentation.load_from_checkpoint`.
+        check: What doubtful values do, see :class:`SceneDataModule`.
         options: Options of :func:`dfc2020_geo.io.scenes.open_scene`, for example
             ``s2_offset=-1000``.
 
@@ -78,8 +81,9 @@ def predict_image(
             f'Expected an image of at most {_MOST_PIXELS} pixels, got {height} x {width} '
             f'in {scene.name}; map it with dfc2020_geo.inference.map_scene.'
         )
-    for warning in check_values(scene):
-        rank_zero_warn(f'{scene.name}: {warning}')
+    if require_check(check) != 'off':
+        scene = check_scene(scene, FLAGS)
+    tell_findings(scene.findings, check, scene.name)
     image, valid = scene.read((0, height), (0, width))
     predicted = task.predict_image(image)
     predicted['prediction'][~torch.from_numpy(valid)] = IGNORE_INDEX
