@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import GeoDataModule
@@ -48,7 +49,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         test_labels: ScenePaths = None,
         s2_dataset: type[RasterDataset] = Sentinel2Scenes,
         s1_dataset: type[RasterDataset] = Sentinel1Scenes,
-        s2_offset: float = 0.0,
+        s2_offset: float | None = None,
         legend: LegendName = 'dfc2020',
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
@@ -78,7 +79,8 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             s1_dataset: Class that finds files of Sentinel-1; for one file per band
                 :class:`torchgeo.datasets.Sentinel1`.
             s2_offset: What is added to Sentinel-2's digital numbers, but for those of no
-                data: -1000 for products of processing baseline 04.00 or later.
+                data: -1000 for products of processing baseline 04.00 or later; by
+                default what metadata and names say of each file's product.
             legend: What the codes of labels mean: ``'dfc2020'`` or ``'igbp'``.
             bands: Bands to read, as names of bands or band sets.
             scheme: Name of the class scheme.
@@ -158,7 +160,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
 
     def _open(self, split: str) -> list[JoinedScenes]:
         sensors: set[Sensor] = {band.sensor for band in self.bands}
-        return open_scenes(
+        scenes = open_scenes(
             {s: (self.readers[s], self._paths(split, s)) for s in sensors},
             self._paths(split, 'labels'),
             self.bands,
@@ -166,6 +168,9 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             self.legend,
             self.s2_offset,
         )
+        for note in dict.fromkeys(note for scene in scenes for note in scene.notes):
+            rank_zero_info(f'{split}: {note}')
+        return scenes
 
     def _paths(self, split: str, kind: str) -> Path | str | Sequence[Path | str]:
         paths = self.paths[split][kind]

@@ -122,13 +122,13 @@ def test_a_product_is_opened_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    read = products._read_metadata
+    read = products.read_metadata
     monkeypatch.setattr(
-        products, '_read_metadata', lambda safe: (opened.append(safe), read(safe))[1]
+        products, 'read_metadata', lambda file: (opened.append(file), read(file))[1]
     )
-    write_l1c(tmp_path)
+    write_l2a(tmp_path)
     [(name, s2, _)] = find_scenes(tmp_path)
-    assert open_scene(s2, bands=['s2']).name == name
+    assert open_scene(s2, bands=['s2-10m']).name == name
     assert len(opened) == 1
 
 

@@ -1,6 +1,6 @@
 """The rasters of a dataset, read window by window with the reader of ``map``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from torchgeo.datasets.utils import Sample
 from ...bands import BANDS, Band, Sensor, select_bands
 from ...io.grid import RasterGrid
 from ...io.scenes.headers import Handles, RasterHeader, read_header
-from ...io.scenes.opening import open_bands, read_files
+from ...io.scenes.opening import gather_images, open_bands, read_files
 from ...io.scenes.reading import Scene
+from ...io.scenes.report import describe_offset
 from ...io.scenes.sensor_images import BandFile
 
 #: How each sensor is brought to another grid, as in SEN12MS and by ``map``.
@@ -23,6 +24,9 @@ RESAMPLING: Mapping[Sensor, str] = {'s2': 'nearest', 's1': 'bilinear'}
 
 #: Pixels by which a rectangle may lie beside those of a grid.
 _TOLERANCE = 0.01
+
+#: Files whose offset was checked: one file can be in many datasets.
+_judged: set[str] = set()
 
 #: Number of rasters that a process keeps open for a dataset.
 _MOST_OPEN = 64
@@ -54,15 +58,17 @@ class DatasetFiles:
 
     Attributes:
         dataset: The dataset.
-        s2_offset: What is added to the stored numbers of Sentinel-2.
+        s2_offset: What is added to the stored numbers of Sentinel-2; None for what is
+            known of the product of each file.
     """
 
-    def __init__(self, dataset: RasterDataset, s2_offset: float = 0.0) -> None:
+    def __init__(self, dataset: RasterDataset, s2_offset: float | None = None) -> None:
         """Initialize a new DatasetFiles instance.
 
         Args:
             dataset: The dataset.
-            s2_offset: What is added to the stored numbers of Sentinel-2.
+            s2_offset: What is added to the stored numbers of Sentinel-2; None for what
+                is known of the product of each file.
         """
         self.dataset, self.s2_offset = dataset, s2_offset
         self._headers: dict[str, RasterHeader] = {}
@@ -103,6 +109,25 @@ class DatasetFiles:
         if path not in self._headers:
             self._headers[path] = read_header(path)
         return self._headers[path]
+
+    def describe(self) -> Iterator[str]:
+        """Check which offset is added to files of Sentinel-2, and say it.
+
+        Yields:
+            Lines to print, for each file; none if the dataset holds no Sentinel-2.
+
+        Raises:
+            RuntimeError: If the numbers of a file contradict the offset that its name
+                says.
+        """
+        for path in self.dataset.index.filepath if self.dataset.is_image else ():
+            bands = self._bands(path)
+            if any(band.sensor == 's2' for band in bands):
+                images = gather_images(bands, 's2', self.s2_offset)
+                if path not in _judged:
+                    images.judge_offset()
+                    _judged.add(path)
+                yield from describe_offset(images)
 
     def find(self, x: slice, y: slice, times: slice) -> list[str]:
         """Find the files that lie in a rectangle.

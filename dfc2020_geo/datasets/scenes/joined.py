@@ -29,11 +29,12 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
     Attributes:
         leaves: The datasets that are joined.
         bands: Names of the channels.
+        notes: What a user should be told: which offset was read where, which level.
         grid: The pixels of the first file of the first dataset.
     """
 
     def __init__(
-        self, dataset1: GeoDataset, dataset2: GeoDataset, s2_offset: float = 0.0
+        self, dataset1: GeoDataset, dataset2: GeoDataset, s2_offset: float | None = None
     ) -> None:
         """Join two datasets.
 
@@ -41,7 +42,9 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             dataset1: Images or labels, whose CRS and pixels count.
             dataset2: Others; they are read in that CRS from now on.
             s2_offset: What is added to the stored numbers of Sentinel-2, where they are
-                not those of no data: -1000 since processing baseline 04.00.
+                not those of no data: -1000 since processing baseline 04.00; None for
+                what metadata and names say of each file's product, 0 if that is
+                nothing.
 
         Raises:
             RuntimeError: If they do not overlap.
@@ -69,6 +72,8 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             DatasetFiles(leaf, s2_offset) if _has_rasters(leaf) else None
             for leaf in self.leaves
         ]
+        readers = filter(None, self._readers)
+        self.notes = tuple(dict.fromkeys(n for r in readers for n in r.describe()))
         self.grid = _require_upright(self._readers[0] or DatasetFiles(self.leaves[0]))
 
     def __and__(self, other: GeoDataset) -> 'JoinedScenes':

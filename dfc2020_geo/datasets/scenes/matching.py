@@ -50,7 +50,7 @@ def open_scenes(
     bands: Sequence[str | Band] | str,
     scheme: str,
     legend: LegendName,
-    s2_offset: float = 0.0,
+    s2_offset: float | None = None,
 ) -> list[JoinedScenes]:
     """Make a dataset of each scene, in the CRS and on the pixels of its first image.
 
@@ -64,7 +64,8 @@ def open_scenes(
         bands: Bands to read, as names of bands or band sets.
         scheme: Name of the class scheme.
         legend: What the codes of the labels mean.
-        s2_offset: What is added to the stored numbers of Sentinel-2.
+        s2_offset: What is added to the stored numbers of Sentinel-2; None for what is
+            known of the product of each file.
 
     Returns:
         The scenes, sorted by file.
@@ -116,7 +117,7 @@ def _open_scene(
     box: Any,
     openers: dict[str, Open],
     indexes: dict[str, GeoDataFrame],
-    s2_offset: float,
+    s2_offset: float | None,
 ) -> JoinedScenes:
     scene: Any = openers[first]([path])
     kinds, footprint = [first], _footprint(path, scene.crs)

@@ -10,11 +10,11 @@ from ...bands import Band, Sensor, select_bands
 from ..grid import Lattice, RasterGrid, covers, lattice, overlaps
 from ..rasters import GDAL_ERRORS
 from .headers import Handles, RasterHeader
-from .products import SceneImages
+from .products import SceneImages, open_product
 from .radiometry import Coding
 from .reading import BandReader, Scene
 from .report import write_notes
-from .sensor_images import BandFile, find_bands
+from .sensor_images import BandFile, SensorImages, find_bands
 from .warping import TOLERANCE, ResamplingName
 
 #: Pixels of a file for one of a grid, beyond which the nearest are left to GDAL, which
@@ -113,7 +113,7 @@ def open_bands(
     bands: Mapping[Band, BandFile],
     grid: RasterGrid,
     resampling: Mapping[Sensor, str],
-    s2_offset: float,
+    s2_offset: float | None,
     handles: Handles,
 ) -> Scene:
     """Open bands of files on a grid that need not be theirs, for training.
@@ -122,7 +122,8 @@ def open_bands(
         bands: The file of each band, in channel order.
         grid: The grid to read on; windows may lie outside it.
         resampling: How each sensor is brought to it from another one.
-        s2_offset: What is added to the stored numbers of Sentinel-2.
+        s2_offset: What is added to the stored numbers of Sentinel-2; None for what is
+            known of their product.
         handles: Where rasters are kept open.
 
     Returns:
@@ -134,12 +135,30 @@ def open_bands(
         files = [bands[band] for band in own]
         start = sum(len(coding.nodata) for coding in codings)
         readers += read_files(files, grid, resampling[sensor], start)
-        nodata = tuple(file.nodata for file in files)
-        offset = s2_offset if sensor == 's2' else 0.0
-        codings.append(Coding(start, nodata, (offset,) * len(files)))
+        codings.append(gather_images(bands, sensor, s2_offset).coding(start))
     names = tuple(band.name for band in bands)
     path = next(iter(bands.values())).file.path
     return Scene(path, grid, names, (), tuple(readers), tuple(codings), (), handles)
+
+
+def gather_images(
+    bands: Mapping[Band, BandFile], sensor: Sensor, s2_offset: float | None
+) -> SensorImages:
+    """Bring bands of files together with what is known of their product.
+
+    Args:
+        bands: The file of each band, in channel order.
+        sensor: The sensor whose images are asked for.
+        s2_offset: What is added to the stored numbers of Sentinel-2; None for what is
+            known of their product.
+
+    Returns:
+        The images.
+    """
+    own = {band: file for band, file in bands.items() if band.sensor == sensor}
+    paths = [*dict.fromkeys(file.file.path for file in own.values())]
+    files = {band.name: file for band, file in own.items()}
+    return SensorImages(open_product(paths, sensor), tuple(own), files, s2_offset)
 
 
 def read_files(

@@ -5,16 +5,22 @@ layout (``.SAFE``), packed in a zip archive or not, or a virtual path of GDAL.
 """
 
 import re
-import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
-from ...bands import BAND_SETS, Sensor
+from ...bands import Sensor
 from ..band_names import split_file_name
 from ..rasters import SCENE_SUFFIXES
+from .metadata import (
+    ProductMetadata,
+    find_metadata,
+    metadata_file,
+    read_metadata,
+    read_name,
+)
 
 #: What a user may name as the images of one sensor.
 type ImagePaths = Path | str | Sequence[Path | str]
@@ -24,65 +30,12 @@ type SceneImages = ImagePaths | Product
 
 _ZIP = '/vsizip/'
 
-#: Stored number of a reflectance of 1 in the images that the networks learned from.
-REFLECTANCE_OF_ONE = 10_000
+#: Folders above a band's file in which its product may have metadata: R10m, IMG_DATA, the
+#: granule, GRANULE and the product.
+_MAX_ABOVE = 5
 
-#: Metadata have some 50 kB; what is far longer is something else.
-_MAX_METADATA = 16 * 2**20
-
-#: MTD_MSIL1C.xml and MTD_MSIL2A.xml, and S2A_OPER_MTD_SAFL1C_*.xml until 2016.
-_METADATA = re.compile(r'(?:MTD_MSI|.+_MTD_SAF)(L1C|L2A).*\.xml', re.IGNORECASE)
-
-_OFFSETS = ('RADIO_ADD_OFFSET', 'BOA_ADD_OFFSET')
-_QUANTIFICATIONS = (
-    'QUANTIFICATION_VALUE',
-    'BOA_QUANTIFICATION_VALUE',
-    'L2A_BOA_QUANTIFICATION_VALUE',
-)
-
-
-@dataclass(frozen=True)
-class ProductMetadata:
-    """What the metadata of a Sentinel-2 product say.
-
-    Attributes:
-        path: The metadata.
-        level: ``'L1C'``, top of atmosphere, or ``'L2A'``, at the surface.
-        baseline: Processing baseline, for example ``'05.10'``; empty if not said.
-        offsets: Offset of the stored numbers of each band; empty before baseline 04.00.
-        quantification: Stored number of a reflectance of 1.
-    """
-
-    path: str
-    level: str
-    baseline: str
-    offsets: Mapping[str, float]
-    quantification: float
-
-    @property
-    def factor(self) -> float:
-        """What brings stored numbers to reflectance x 10 000."""
-        return REFLECTANCE_OF_ONE / self.quantification
-
-    def offset(self, band: str) -> float:
-        """Return what has to be added to the stored numbers of a band.
-
-        Args:
-            band: Name of the band.
-
-        Returns:
-            The offset in stored numbers, -1000 since processing baseline 04.00; 0
-            if there is none.
-
-        Raises:
-            RuntimeError: If the metadata have offsets, but not this band's.
-        """
-        if self.offsets and band not in self.offsets:
-            raise RuntimeError(
-                f'Expected the offset of each band in {self.path}, got none of {band}; '
-                'give it as --s2_offset.'
-            )
-        return self.offsets.get(band, 0.0)
+#: What GDAL calls a part of a product.
+_PART = re.compile(r'SENTINEL2_L\w+:(.*\.\w+):.*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -93,7 +46,7 @@ class Product:
         name: Name of the scene.
         where: What the user named, for messages.
         paths: The files, as GDAL opens them.
-        metadata: What the metadata of Sentinel-2 say, if there are some.
+        metadata: What metadata or names of Sentinel-2 say, if they say something.
         is_safe: Whether it lies in ESA's layout.
     """
 
@@ -138,7 +91,8 @@ def open_product(named: SceneImages, sensor: Sensor) -> Product:
             'holds the images of one scene.'
         )
     paths = tuple(gdal_path(file) for file in files)
-    return Product(scene_name(paths, sensor), str(named), paths)
+    metadata = describe_product(paths) if sensor == 's2' else None
+    return Product(scene_name(paths, sensor), str(named), paths, metadata)
 
 
 def find_folder(named: Path | str) -> Traversable | None:
@@ -220,7 +174,63 @@ def _from_list(paths: list[str], sensor: Sensor) -> Product:
                 f'Expected a list of the files of one scene, got the folder {path} in '
                 'it; name the folder alone.'
             )
-    return Product(scene_name(paths, sensor), ', '.join(paths), tuple(paths))
+    metadata = describe_product(paths) if sensor == 's2' else None
+    return Product(scene_name(paths, sensor), ', '.join(paths), tuple(paths), metadata)
+
+
+def describe_product(paths: Sequence[str]) -> ProductMetadata | None:
+    """Find out what is known of the product of Sentinel-2 that files belong to.
+
+    Args:
+        paths: The files, as GDAL opens them.
+
+    Returns:
+        What the metadata say that lie above them, or else their names; None if those say
+        nothing.
+
+    Raises:
+        RuntimeError: If metadata cannot be read, or files are of products that differ in
+            their offset.
+    """
+    paths = [_full_path(path) for path in paths]
+    folders = {path.rpartition('/')[0]: path for path in paths}
+    files = {path: find_metadata(_folders_above(path)) for path in folders.values()}
+    distinct = {str(file): file for file in files.values() if file}
+    read = {name: read_metadata(file) for name, file in distinct.items()}
+    known = {path: read.get(str(f)) or read_name(path) for path, f in files.items()}
+    (first, product), *others = known.items()
+    for path, other in others:
+        if _radiometry(product) != _radiometry(other):
+            raise RuntimeError(
+                f'Expected the files of one product, got {first} and {path} of another '
+                'offset or quantification; name files that belong together, or give '
+                '--s2_offset.'
+            )
+    return product
+
+
+def _full_path(path: str) -> str:
+    """Return where a file or a part of a product lies, with the folders above it."""
+    part = _PART.fullmatch(path)
+    path = part[1] if part else path
+    return path if _is_virtual(path) else Path(path).absolute().as_posix()
+
+
+def _radiometry(metadata: ProductMetadata | None) -> object:
+    return (dict(metadata.offsets), metadata.factor) if metadata else ({}, 1.0)
+
+
+def _folders_above(path: str) -> Iterator[Traversable]:
+    """Yield the folders that a file lies in, as far as a product reaches."""
+    if path.startswith(_ZIP):
+        archive, dot, inner = path.removeprefix(_ZIP).partition('.zip')
+        parts = inner.strip('/').split('/')[:-1]
+        for count in range(len(parts), -1, -1):
+            inside = _in_archive(Path(archive + dot), '/'.join(parts[:count]))
+            if inside is not None:
+                yield inside
+    elif not _is_virtual(path):
+        yield from list(Path(path).parents)[:_MAX_ABOVE]
 
 
 def _from_product(safe: Traversable, sensor: Sensor) -> Product:
@@ -230,11 +240,12 @@ def _from_product(safe: Traversable, sensor: Sensor) -> Product:
             f'Expected band files in the product {safe}, got none; extract the whole '
             'product.'
         )
+    paths = tuple(gdal_path(file) for file in files)
     return Product(
         name=file_stem(safe.name) if safe.name.upper().endswith('.SAFE') else safe.name,
         where=str(safe),
-        paths=tuple(gdal_path(file) for file in files),
-        metadata=_read_metadata(safe) if sensor == 's2' else None,
+        paths=paths,
+        metadata=describe_product(paths) if sensor == 's2' else None,
         is_safe=True,
     )
 
@@ -249,7 +260,7 @@ def is_safe(folder: Traversable) -> bool:
         True for names that end in ``.SAFE``, and for folders with the metadata file
         of a product.
     """
-    return folder.name.upper().endswith('.SAFE') or _metadata_file(folder) is not None
+    return folder.name.upper().endswith('.SAFE') or metadata_file(folder) is not None
 
 
 def _find_band_files(safe: Traversable) -> list[Traversable]:
@@ -302,70 +313,6 @@ def list_gsd_folders(folder: Traversable) -> list[Traversable]:
         for f in list_folders(folder)
         if re.fullmatch(r'R[126]0m', f.name, re.IGNORECASE)
     ]
-
-
-def _read_metadata(safe: Traversable) -> ProductMetadata | None:
-    """Read the metadata of a Sentinel-2 product.
-
-    Args:
-        safe: Folder of the product.
-
-    Returns:
-        What they say; None if there are none.
-
-    Raises:
-        RuntimeError: If they cannot be read; the message names them.
-    """
-    file = _metadata_file(safe)
-    if file is None:
-        return None
-    level = _METADATA.fullmatch(file.name)
-    try:
-        root = ET.fromstring(_read(file))
-        return _parse(root, gdal_path(file), level[1].upper() if level else '')
-    except (ET.ParseError, LookupError, ValueError) as error:
-        raise RuntimeError(
-            f'Expected the metadata of a Sentinel-2 product, got damaged ones in {file} '
-            f'({error!r}); fetch or extract this file again.'
-        ) from error
-
-
-def _parse(root: ET.Element, path: str, level: str) -> ProductMetadata:
-    # Tags have namespaces that change from baseline to baseline.
-    texts = [(e.tag.rpartition('}')[2], e, (e.text or '').strip()) for e in root.iter()]
-    ones = [float(text) for tag, _, text in texts if tag in _QUANTIFICATIONS]
-    baselines = [text for tag, _, text in texts if tag == 'PROCESSING_BASELINE']
-    names = dict(enumerate(BAND_SETS['s2']))
-    offsets = {
-        names[int(element.attrib['band_id'])]: float(text)
-        for tag, element, text in texts
-        if tag in _OFFSETS
-    }
-    if ones and not ones[0] > 0:
-        raise ValueError(f'a quantification value of {ones[0]}')
-    return ProductMetadata(
-        path=path,
-        level=level,
-        baseline=baselines[0] if baselines else '',
-        offsets=offsets,
-        quantification=ones[0] if ones else REFLECTANCE_OF_ONE,
-    )
-
-
-def _read(file: Traversable) -> bytes:
-    with file.open('rb') as stream:
-        text = stream.read(_MAX_METADATA + 1)
-    if len(text) > _MAX_METADATA or b'<!DOCTYPE' in text:
-        raise RuntimeError(
-            f'Expected the metadata of a Sentinel-2 product, got {file} of more than '
-            f'{_MAX_METADATA} bytes or with a document type; it is something else.'
-        )
-    return text
-
-
-def _metadata_file(folder: Traversable) -> Traversable | None:
-    files = [f for f in list_files(folder, ('.xml',)) if _METADATA.fullmatch(f.name)]
-    return files[0] if files else None
 
 
 def _locate(path: Path | str) -> Traversable | None:

@@ -25,14 +25,22 @@ def write_notes(images: SensorImages, readers: Sequence[BandReader]) -> Iterator
     ]
     yield f'{images.title}: {"; ".join(parts)}'
     if images.sensor == 's2':
-        yield from _offset(images)
+        yield from describe_offset(images)
     elif images.power:
         yield f'{images.title}: linear power, converted to decibels'
     yield from _nodata(images)
     yield from _alignment(images, readers)
 
 
-def _offset(images: SensorImages) -> Iterator[str]:
+def describe_offset(images: SensorImages) -> Iterator[str]:
+    """Say which offset is added to Sentinel-2, why, and of which level it is.
+
+    Args:
+        images: The images.
+
+    Yields:
+        Lines to print.
+    """
     offsets = images.offsets()
     text = f'{offsets[0]:g}'
     if len(set(offsets)) > 1:
@@ -41,7 +49,7 @@ def _offset(images: SensorImages) -> Iterator[str]:
     metadata = images.product.metadata
     if images.given_offset is not None:
         why = 'as given (--s2_offset)'
-    elif metadata:
+    elif metadata and metadata.tells_offset:
         why = (
             f'from {metadata.path} '
             f'(processing baseline {metadata.baseline or "unknown"})'
@@ -55,9 +63,10 @@ def _offset(images: SensorImages) -> Iterator[str]:
             f'{metadata.quantification:g}'
         )
     if metadata and metadata.level == 'L2A':
+        by = f' (by {metadata.path})' if metadata.is_name else ''
         yield (
-            f'{images.title}: Level-2A, reflectance at the surface; SEN12MS and DFC2020 '
-            'are Level-1C, top of atmosphere'
+            f'{images.title}: Level-2A{by}, reflectance at the surface; SEN12MS and '
+            'DFC2020 are Level-1C, top of atmosphere'
         )
 
 

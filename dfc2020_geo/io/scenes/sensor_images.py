@@ -1,5 +1,6 @@
 """The images of one sensor: which file holds which band, and what its numbers mean."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,9 +8,12 @@ from typing import NamedTuple
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
 from ..band_names import name_band, name_bands, split_file_name
+from .evidence import require_offset, require_order
 from .headers import RasterHeader, read_header
-from .products import Product, SceneImages, file_stem, open_product
+from .products import Product, SceneImages, file_stem, last_part, open_product
 from .radiometry import Coding
+
+logger = logging.getLogger(__name__)
 
 #: What the sensors are called.
 SENSORS: dict[Sensor, str] = {'s1': 'Sentinel-1', 's2': 'Sentinel-2'}
@@ -118,15 +122,38 @@ class SensorImages:
         """
         if self.sensor == 's1' or self.given_offset is not None:
             return (self.given_offset or 0.0,) * len(self.bands)
-        if metadata := self.product.metadata:
+        metadata = self.product.metadata
+        if metadata and metadata.tells_offset:
             return tuple(metadata.offset(band.name) for band in self.bands)
         if self.product.is_safe:
             raise FileNotFoundError(
                 f'Expected MTD_MSIL1C.xml or MTD_MSIL2A.xml in {self.product.where}, got '
-                'neither; it says the radiometric offset. Extract the whole product, or '
+                'neither, nor a name that says the processing baseline; they say the '
+                'radiometric offset. Extract the whole product, or '
                 'give --s2_offset.'
             )
         return (0.0,) * len(self.bands)
+
+    def judge_offset(self) -> None:
+        """Check an offset that is known from a name alone by the numbers.
+
+        Raises:
+            RuntimeError: If they contradict it; the message names the file.
+        """
+        metadata = self.product.metadata
+        is_doubtful = metadata is not None and metadata.is_name and metadata.offsets
+        if not is_doubtful or self.given_offset is not None:
+            return
+        require_offset(self.files, metadata.path)
+        if not all(file.path.lower().endswith('.jp2') for file in self.files):
+            logger.warning(
+                '%s: offset %g, from %s alone, as there are no metadata. Give --s2_offset '
+                '0 if it was subtracted when %s was made.',
+                self.title,
+                min(self.offsets()),
+                metadata.path,
+                last_part(self.files[0].path),
+            )
 
     def coding(self, start: int) -> Coding:
         """Return what the numbers mean.
@@ -183,7 +210,9 @@ def find_bands(
     headers = [read_header(path) for path in product.paths]
     files = assign(headers, sensor, names)
     _require(wanted, files, headers, sensor)
-    return SensorImages(product, bands, files, given_offset, power)
+    images = SensorImages(product, bands, files, given_offset, power)
+    images.judge_offset()
+    return images
 
 
 def assign(
@@ -313,6 +342,9 @@ def name_header(file: RasterHeader, sensor: Sensor) -> tuple[str, Sequence[str |
 
     Returns:
         How the bands were recognised, and the name of each, None for another one.
+
+    Raises:
+        RuntimeError: If they have no names, and the values contradict their position.
     """
     by_file = split_file_name(file_stem(file.path), sensor)[0]
     if file.count == 1 and by_file:
@@ -321,6 +353,7 @@ def name_header(file: RasterHeader, sensor: Sensor) -> tuple[str, Sequence[str |
     if any(names):
         return 'description', names
     if file.count == FILE_BANDS[sensor]:
+        require_order(file)
         return 'position', BAND_SETS[sensor]
     return '', names
 
