@@ -113,9 +113,11 @@ def select_bands(names: Iterable[str | Band]) -> tuple[Band, ...]:
         Traceback (most recent call last):
         ValueError: Expected one or more of the bands B01, ..., got ['B99'].
     """
-    names = [names] if isinstance(names, str) else names
-    names = [n.name if isinstance(n, Band) else n for n in names]
-    unknown = [n for n in names if n not in BANDS and n not in BAND_SETS]
+    given = names if isinstance(names, Iterable) else [names]
+    given = [given] if isinstance(given, str) else given
+    names = [n.name if isinstance(n, Band) else n for n in given]
+    known = {*BANDS, *BAND_SETS}
+    unknown = [n for n in names if not isinstance(n, str) or n not in known]
     if unknown or not names:
         raise ValueError(
             f'Expected one or more of the bands {", ".join(BANDS)} or band sets '

@@ -116,10 +116,13 @@ def run_plainly(
 
 
 def _message_for_user(error: BaseException | None) -> str | None:
-    """Return the message of an error that this package raised for its user.
+    """Return the message of an error that its user can mend.
 
-    Libraries wrap such errors: those of a worker process arrive as text, with the
-    worker's traceback inside. What Python itself raised in this package is a defect.
+    That is one that this package raised for its user, and one of the system: what it
+    says of a file, or that memory is short. Libraries wrap such errors with their
+    cause; those of a worker process arrive as text, with the worker's traceback inside.
+    What happened to be handled meanwhile, the context, is another error. What Python
+    itself raised in this package is a defect.
     """
     while error is not None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -134,7 +137,30 @@ def _message_for_user(error: BaseException | None) -> str | None:
             and _is_for_user(frames[-1].filename, frames[-1].line or '')
         ):
             return str(error)
-        error = error.__cause__ or error.__context__
+        if message := _message_of_system(error):
+            return message
+        error = error.__cause__
+    return None
+
+
+def _message_of_system(error: BaseException) -> str | None:
+    """Return what an error of the system or of its memory means for a user."""
+    text = ' '.join(str(error).split())
+    if isinstance(error, OSError) and error.errno is not None:
+        places = [str(name) for name in (error.filename, error.filename2) if name]
+        place = ' and '.join(places) or 'a file, most likely in the temporary folder'
+        return (
+            f'Expected to read or write {place}, got {error.strerror}; check the disk '
+            'and the rights there, and run the same command again.'
+        )
+    short = ("can't allocate memory", 'not enough memory', 'out of memory')
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(t in text.lower() for t in short)
+    ):
+        return (
+            f'Expected a run that fits into memory, got {text or "no more memory"}; '
+            'lower --data.batch_size, --data.num_workers or the size of the network.'
+        )
     return None
 
 

@@ -1,6 +1,7 @@
 """Settings that contradict each other or the checkpoint, refused with their origin."""
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pydoc import locate
 from typing import Any
@@ -9,6 +10,23 @@ from ..bands import band_names
 from ..models.contract import SHARED_FACTS
 from .settings import Setting, find_setting
 from .usage import UsageError
+
+#: The least number of settings of the trainer.
+_LEAST = {
+    'accumulate_grad_batches': 1,
+    'check_val_every_n_epoch': 1,
+    'gradient_clip_val': 0,
+    'log_every_n_steps': 0,
+    'num_nodes': 1,
+    'num_sanity_val_steps': -1,
+    'reload_dataloaders_every_n_epochs': 0,
+}
+
+#: What random number generators take.
+_LARGEST_SEED = 2**32 - 1
+
+#: Processes that a machine of fewer cores is trusted with as well.
+_MOST_PROCESSES = 64
 
 
 def check_shared_facts(settings: Sequence[Setting]) -> None:
@@ -75,6 +93,56 @@ def check_facts(
                 f'{values[name]} in {where}; leave it out, or take another '
                 'checkpoint.'
             )
+
+
+def check_numbers(config: Any, settings: Sequence[Setting]) -> None:
+    """Refuse numbers that Lightning takes and nothing can be done with.
+
+    Args:
+        config: Settings of a stage, as the parser has them.
+        settings: All settings, for their origins.
+
+    Raises:
+        UsageError: If a number is too small, the seed is none, or there are far more
+            processes than cores.
+    """
+    trainer, seed = config.trainer, config.seed_everything
+    if type(seed) is int and not 0 <= seed <= _LARGEST_SEED:
+        said = find_setting(settings, 'seed_everything')
+        raise UsageError(
+            f'Expected seed_everything to be a number from 0 to {_LARGEST_SEED}, got '
+            f'{seed} in {said.origin if said else "the defaults"}.'
+        )
+    for name, least in _LEAST.items():
+        value = trainer.get(name)
+        if isinstance(value, (int, float)) and value < least:
+            raise UsageError(
+                f'Expected trainer.{name} to be a number from {least}, got '
+                f'{_place(value, name, settings)}.'
+            )
+    if (value := trainer.get('val_check_interval')) == 0:
+        raise UsageError(
+            'Expected trainer.val_check_interval to be above 0, got '
+            f'{_place(value, "val_check_interval", settings)}; '
+            '--trainer.limit_val_batches 0 leaves validation out.'
+        )
+    most = max(_MOST_PROCESSES, os.cpu_count() or 1)
+    try:
+        devices = int(trainer.get('devices'))
+    except (TypeError, ValueError):
+        return
+    if devices > most:
+        raise UsageError(
+            f'Expected at most {most} devices, got '
+            f'{_place(devices, "devices", settings)}; each is a process with a network '
+            'of its own.'
+        )
+
+
+def _place(value: Any, name: str, settings: Sequence[Setting]) -> str:
+    """Say a setting of the trainer and where it stands."""
+    said = find_setting(settings, f'trainer.{name}')
+    return f'{value} in {said.origin}' if said else f'{value}'
 
 
 def _same(name: str, one: Any, other: Any) -> bool:

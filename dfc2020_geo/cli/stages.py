@@ -4,10 +4,13 @@ import json
 import logging
 import os
 import sys
+import traceback
 import warnings
 from argparse import ArgumentError
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from inspect import isroutine
+from pathlib import Path
 from pydoc import locate
 from typing import Any
 
@@ -31,7 +34,7 @@ from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
 from ..tasks import AtomicCheckpointIO, LandCoverSegmentation
 from ..tasks.checkpoints import find_newest
 from ..tasks.trust import MAKERS, check_arguments, find_task
-from .conflicts import check_facts, check_lr, check_shared_facts
+from .conflicts import check_facts, check_lr, check_numbers, check_shared_facts
 from .help import describe_settings, shorten, suggest
 from .settings import (
     CONFIG_FORMAT,
@@ -64,6 +67,12 @@ _PATCH_WRITERS: dict[str, type[Callback]] = {
     'scores': ScoreWriter,
 }
 _SCENE_MAPS = 'scene_maps'
+
+#: Settings of the machine, which a refusal that names none is about.
+_MACHINE = ('trainer.accelerator', 'trainer.devices', 'trainer.strategy')
+
+#: Where Lightning's code is.
+_LIGHTNING = tuple(lightning.__path__)
 
 #: Flags that the parser's help leaves out.
 _FLAGS = """
@@ -144,8 +153,14 @@ class LandCoverCLI(LightningCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the trainer, with whole checkpoints and the writers for its data."""
-        trainer = super().instantiate_trainer(**kwargs)
+        """Make the trainer, with whole checkpoints and the writers for its data.
+
+        Raises:
+            UsageError: If Lightning refuses the settings, or the machine lacks what
+                they ask for.
+        """
+        with self._explaining():
+            trainer = super().instantiate_trainer(**kwargs)
         has_scenes = isinstance(self.datamodule, SceneDataModule)
         others = PatchWriter if has_scenes else SceneMapWriter
         kept = [c for c in vars(trainer)['callbacks'] if not isinstance(c, others)]
@@ -175,7 +190,7 @@ class LandCoverCLI(LightningCLI):
         checkpoint = self.checkpoints.read(path)
         settings = json.dumps(self._read_arguments(checkpoint, stage, path))
         # The first config counts least: after it come the user's, and the flags.
-        self._parse(parser, [stage, f'--config={settings}', *rest])
+        self._parse(parser, [stage, f'--config={settings}', *rest], path)
         contract = checkpoint[CONTRACT_KEY]
         check_facts(self.config[stage], contract, path, self.settings)
         if stage == 'predict':
@@ -244,10 +259,13 @@ class LandCoverCLI(LightningCLI):
                     f'{said[-1] if said else ""}; functions are not called.'
                 )
 
-    def _parse(self, parser: LightningArgumentParser, args: list[str]) -> None:
+    def _parse(
+        self, parser: LightningArgumentParser, args: list[str], checkpoint: str = ''
+    ) -> None:
         """Parse a command line; say of a wrong setting where it stands."""
         try:
             self.config = parser.parse_args(args)
+            check_numbers(self.config[args[0]], self.settings)
         except ArgumentError as error:
             message = shorten(str(error))
             places = {
@@ -256,7 +274,10 @@ class LandCoverCLI(LightningCLI):
                 if f"'{said.name.rpartition('.')[2]}'" in message
                 or f'--{said.name}' in message.replace('=', ' ').split()
             }
-            where = f' (in {", ".join(sorted(places))})' if places else ''
+            origins = sorted(places) or [f'the checkpoint {checkpoint}'] * bool(
+                checkpoint
+            )
+            where = f' (in {", ".join(origins)})' if origins else ''
             hint = suggest(places.values(), _GROUPS)
             raise UsageError(message + where + hint) from error
         except SystemExit:
@@ -264,6 +285,35 @@ class LandCoverCLI(LightningCLI):
                 print(_FLAGS)
                 print(describe_settings(LandCoverDataModule, LandCoverSegmentation))
             raise
+
+    @contextmanager
+    def _explaining(self) -> Generator[None]:
+        """Say of what Lightning refuses which settings it is about."""
+        try:
+            yield
+        except Exception as error:
+            if not _is_lightnings(error):
+                raise
+            reason = shorten(str(error)).rstrip('.!')
+            named = [
+                said
+                for said in self.settings
+                if said.name.startswith('trainer.')
+                and (
+                    said.name.rpartition('.')[2] in reason
+                    or (isinstance(said.value, str) and said.value in reason)
+                )
+            ] or [s for s in self.settings if s.name in _MACHINE]
+            told = ', '.join(f'{s.name}={s.value} ({s.origin})' for s in named)
+            raise UsageError(
+                'Expected settings of the trainer that it and this machine can do, got '
+                f'{told or "others"}; Lightning says: {reason}.'
+            ) from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a stage; say of what Lightning refuses which settings it is about."""
+        with self._explaining():
+            super()._run_subcommand(subcommand)
 
     def _parse_ckpt_path(self) -> None:
         """Leave the checkpoint to :meth:`parse_arguments`.
@@ -324,6 +374,14 @@ def _quieten_libraries(is_training: bool) -> None:
         logging.getLogger(name).addFilter(
             lambda r: 'Tip: For seamless' not in str(r.msg)
         )
+
+
+def _is_lightnings(error: Exception) -> bool:
+    """Say whether Lightning raised an error itself, to refuse what it was told."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    raised = (frame.line or '').startswith('raise ')
+    is_inside = any(Path(place) in Path(frame.filename).parents for place in _LIGHTNING)
+    return is_inside and raised
 
 
 def _named_tasks(settings: Sequence[Setting]) -> list[str]:

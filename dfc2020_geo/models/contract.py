@@ -5,9 +5,13 @@ same fact must agree. In a checkpoint they stand under :data:`CONTRACT_KEY`, as 
 values, beside the checkpoint's format and the versions of the packages that wrote it.
 """
 
+import errno
 import hashlib
 import pickle
+import re
+import struct
 import sys
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +34,33 @@ SHARED_FACTS = ('bands', 'scheme', 'nan')
 #: Number of the format of checkpoints: what an older reader cannot read has a higher
 #: one. Those without a number are read as 0, which had no more than the number less.
 FORMAT = 1
+
+#: What else a checkpoint and its contract hold, as far as they hold it.
+_PARTS: dict[str, type] = {
+    'callbacks': dict,
+    'epoch': int,
+    'global_step': int,
+    'loops': dict,
+    'lr_schedulers': list,
+    'optimizer_states': list,
+}
+_FACTS: dict[str, type] = {'resume': dict, 'scores': dict, 'versions': dict}
+
+#: What torch raises for files that are damaged or something else.
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 #: Tensors by name, as a state dict has them.
 type Weights = Mapping[str, Tensor]
@@ -117,12 +148,19 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no such checkpoint, or one of a newer format.
+        OSError: If the file cannot be read.
+        ValueError: If the file is no such checkpoint, is damaged, or one of a newer
+            format.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'Expected a checkpoint, got no file at {path}.')
     expected = 'a Lightning checkpoint of plain values and tensors'
     checkpoint = load_plain(path, expected, mmap=True)
+    if not is_whole(path):
+        raise ValueError(
+            f'Expected {expected}, got {path} whose checksums are not those of its '
+            'parts; it is damaged: fetch it again, or take another one.'
+        )
     is_dict = isinstance(checkpoint, dict)
     is_ours = is_dict and isinstance(checkpoint.get(CONTRACT_KEY), dict)
     if not is_ours:
@@ -140,7 +178,35 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
             f'Expected a checkpoint with {" and ".join(parts)}, got {path} without '
             f'{" and ".join(lacking)}; save it with a Trainer.'
         )
+    if wrong := _find_others(checkpoint, _PARTS):
+        raise ValueError(
+            f'Expected a checkpoint as a Trainer saves it, got {path} whose {wrong}; '
+            'take another checkpoint.'
+        )
+    if not re.match(r'\d+\.\d', str(checkpoint.get('pytorch-lightning_version'))):
+        raise ValueError(
+            f'Expected a checkpoint with the version of Lightning that saved it, got '
+            f'{path} without; save it with a Trainer.'
+        )
     return checkpoint
+
+
+def is_whole(path: Path | str) -> bool:
+    """Say whether a checkpoint is complete, by the checksums of its parts.
+
+    Args:
+        path: File that torch saved; all of it is read.
+
+    Returns:
+        True if it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as parts:
+            # torch compresses nothing, so no part is larger than the file.
+            types = {part.compress_type for part in parts.infolist()}
+            return types <= {zipfile.ZIP_STORED} and parts.testzip() is None
+    except (*_DAMAGED, OSError):
+        return False
 
 
 def load_plain(path: Path | str, expected: str, mmap: bool = False) -> Any:
@@ -155,13 +221,21 @@ def load_plain(path: Path | str, expected: str, mmap: bool = False) -> Any:
         Its content, on the CPU.
 
     Raises:
+        OSError: If the file cannot be read.
         ValueError: If the file is damaged, or holds something else.
     """
     try:
         return torch.load(path, map_location='cpu', mmap=mmap, weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (*_DAMAGED, OSError) as error:
+        # Of a file that ends early, the system says that it cannot be mapped.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise OSError(
+                f'Expected to read {path}, got {error.strerror or error}; check the '
+                'disk and the rights there.'
+            ) from error
         raise ValueError(
-            f'Expected {expected}, got {path}, which is damaged or something else.'
+            f'Expected {expected}, got {path}, which is damaged or something else; '
+            'fetch it again, or take another one.'
         ) from error
 
 
@@ -172,15 +246,30 @@ def check_format(contract: Mapping[str, Any]) -> None:
         contract: What stands under :data:`CONTRACT_KEY`.
 
     Raises:
-        ValueError: If its format is newer than :data:`FORMAT`.
+        ValueError: If its format is newer than :data:`FORMAT`, or what it should hold
+            by name is no dict.
     """
+    if wrong := _find_others(contract, _FACTS):
+        raise ValueError(
+            f'Expected the contract of a checkpoint, got one whose {wrong}; take another '
+            'checkpoint.'
+        )
     found = contract.get('format', 0)
-    if not isinstance(found, int) or found > FORMAT:
+    if not isinstance(found, int) or not 0 <= found <= FORMAT:
         writer = contract.get('versions', {}).get('dfc2020-geo', 'another version')
         raise ValueError(
             f'Expected a checkpoint of format {FORMAT} or older, got format {found!r}, '
             f'written by dfc2020-geo {writer}; this is {__version__}: update it.'
         )
+
+
+def _find_others(found: Mapping[str, Any], kinds: Mapping[str, type]) -> str:
+    """Say which parts of a checkpoint are of another type."""
+    return ', '.join(
+        f'{name} is {type(found[name]).__name__}, not {kind.__name__}'
+        for name, kind in kinds.items()
+        if name in found and not isinstance(found[name], kind)
+    )
 
 
 def check_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> None:
@@ -191,7 +280,8 @@ def check_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -> N
         expected: Weights of the network.
 
     Raises:
-        ValueError: If one is missing, unknown, of another shape, or not of real numbers.
+        ValueError: If one is missing, unknown, of another shape or type, or holds
+            anything but real numbers.
     """
     if difference := describe_weights(found, expected):
         raise ValueError(
@@ -214,16 +304,23 @@ def describe_weights(found: Mapping[str, Any], expected: Mapping[str, Tensor]) -
     """
     shapes = {name: tuple(value.shape) for name, value in expected.items()}
     numbers = [name for name, value in found.items() if not is_real(value)]
+    common = [name for name in found if name in shapes and name not in numbers]
     other = [
-        f'{name} of shape {tuple(value.shape)}, not {shapes[name]}'
-        for name, value in found.items()
-        if name in shapes and name not in numbers and tuple(value.shape) != shapes[name]
+        f'{name} of shape {tuple(found[name].shape)}, not {shapes[name]}'
+        for name in common
+        if tuple(found[name].shape) != shapes[name]
+    ]
+    types = [
+        f'{name} of {found[name].dtype}, not {expected[name].dtype}'
+        for name in common
+        if found[name].is_floating_point() != expected[name].is_floating_point()
     ]
     kinds = {
         'no': [name for name in shapes if name not in found],
         'unknown': [name for name in found if name not in shapes],
-        'other': other,
+        'other': [*other, *types],
         'no real numbers in': numbers,
+        'NaN or infinity in': [n for n in common if not _is_finite(found[n])],
     }
     return '; '.join(
         f'{kind} {_first(names)}' for kind, names in kinds.items() if names
@@ -242,6 +339,10 @@ def is_real(value: Any) -> bool:
     if not isinstance(value, Tensor) or value.is_complex() or value.is_quantized:
         return False
     return value.layout is torch.strided and not value.is_meta
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())
 
 
 def _first(names: Sequence[str]) -> str:

@@ -101,7 +101,20 @@ class ResumableSampler(DistributedSampler[int]):
 
         Args:
             state: The value of :meth:`state_dict` in the stopped run.
+
+        Raises:
+            ValueError: If it is something else.
         """
+        names = ('seed', 'epoch')
+        is_state = isinstance(state, dict) and all(
+            isinstance(value, int)
+            for value in [*state.values(), *map(state.get, names)]
+        )
+        if not is_state:
+            raise ValueError(
+                'Expected the order of training in a checkpoint, numbers with '
+                f'{" and ".join(names)}, got {state}; take another checkpoint.'
+            )
         self._resumed = dict(state)
         self.seed, self.epoch = self._resumed.pop('seed'), self._resumed.pop('epoch')
 

@@ -26,12 +26,13 @@ from ..models.contract import (
     check_format,
     check_weights,
     find_conflict,
+    is_whole,
     public_path,
     read_checkpoint,
     versions,
 )
 from .acceleration import SWITCHES
-from .optimizers import describe_schedule
+from .optimizers import check_state, describe_schedule
 from .trust import MAKERS, check_arguments, find_imported, find_task, import_trusted
 
 
@@ -97,8 +98,8 @@ def check_task(
             f'Expected {name}={other} as in the checkpoint, got {value}; '
             'leave it out, or train another network.'
         )
-    if weights := checkpoint.get('state_dict'):
-        check_weights(weights, task.state_dict())
+    if 'state_dict' in checkpoint:
+        check_weights(checkpoint['state_dict'], task.state_dict())
     if task._trainer is None or task._trainer.state.fn != TrainerFn.FITTING:
         return {}, False
     if conflict := find_conflict(_resume_facts(task), resume):
@@ -108,11 +109,19 @@ def check_task(
             'restores the optimiser and its schedule; leave the change out to go '
             'on, or train anew without --ckpt_path.'
         )
-    # Most checkpoints are of the end of an epoch: before schedulers look at its scores.
-    loop = checkpoint['loops']['fit_loop']
-    epochs = loop['epoch_progress']['current']
-    is_over = loop['epoch_loop.batch_progress']['is_last_batch']
-    return scores, is_over and epochs['processed'] > epochs['completed']
+    try:
+        check_state(task.configure_optimizers(), checkpoint)
+        # Most are of the end of an epoch: before schedulers look at its scores.
+        loop = checkpoint['loops']['fit_loop']
+        epochs = loop['epoch_progress']['current']
+        is_over = loop['epoch_loop.batch_progress']['is_last_batch']
+        return scores, is_over and epochs['processed'] > epochs['completed']
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            'Expected a checkpoint with the state of a training to resume, got one '
+            f'without or with another one ({" ".join(str(error).split())}); take '
+            'another checkpoint, or train anew without --ckpt_path.'
+        ) from error
 
 
 def _resume_facts(task: Any) -> dict[str, Any]:
@@ -273,22 +282,6 @@ def _check_whole(path: Path, size: int) -> None:
         is_whole = False
     if not is_whole:
         raise OSError(f'another file than was written: {path}')
-
-
-def is_whole(path: Path | str) -> bool:
-    """Say whether a checkpoint is complete, by the checksums of its parts.
-
-    Args:
-        path: File that torch saved; all of it is read.
-
-    Returns:
-        True if it is.
-    """
-    try:
-        with zipfile.ZipFile(path) as parts:
-            return parts.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError):
-        return False
 
 
 def find_newest(trainer: Trainer) -> str | None:

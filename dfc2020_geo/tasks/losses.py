@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..classes import IGNORE_INDEX
+from .optimizers import is_finite
 
 
 class CrossEntropy(nn.Module):
@@ -102,13 +103,22 @@ def build_loss(name: str, class_weights: Sequence[float] | None = None) -> nn.Mo
         A module that takes logits ``(B, num_classes, H, W)`` and a mask ``(B, H, W)``.
 
     Raises:
-        ValueError: If there is no such loss, or it takes no class weights.
+        ValueError: If there is no such loss, it takes no class weights, or one of
+            them is negative or no number.
 
     >>> loss = build_loss('ce')
     >>> mask = torch.tensor([[[0, 1], [1, IGNORE_INDEX]]])
     >>> f'{loss(torch.zeros(1, 2, 2, 2), mask):.4f}'  # log 2 for each of three pixels
     '0.6931'
     """
+    weights = [] if class_weights is None else class_weights
+    if not all(is_finite(w) and w >= 0 for w in weights) or (
+        class_weights is not None and not any(weights)
+    ):
+        raise ValueError(
+            'Expected class weights from 0, not all of them 0, got '
+            f'{list(class_weights or ())}.'
+        )
     if name == 'ce':
         return CrossEntropy(class_weights)
     if name not in _LOSSES:

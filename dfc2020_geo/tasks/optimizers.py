@@ -1,8 +1,56 @@
 """Parameter groups, and what a checkpoint remembers of an optimiser."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+#: The largest number that a learning rate may be: optimisers compute in this type.
+_MOST = torch.finfo(torch.float32).max
+
+
+def check_rates(lr: Any, backbone_lr: Any, patience: Any) -> None:
+    """Refuse numbers with which nothing can be trained.
+
+    Args:
+        lr: Learning rate.
+        backbone_lr: Learning rate of the backbone, None if it has none of its own; 0
+            keeps it as it is.
+        patience: Epochs before a scheduler lowers the rate.
+
+    Raises:
+        ValueError: If a rate is negative or no number, or the patience is negative.
+    """
+    if not (is_finite(lr) and 0 < lr <= _MOST):
+        raise ValueError(
+            f'Expected lr to be a number above 0 and at most {_MOST:.0e}, got {lr}.'
+        )
+    if backbone_lr is not None and not (
+        is_finite(backbone_lr) and 0 <= backbone_lr <= _MOST
+    ):
+        raise ValueError(
+            f'Expected backbone_lr to be a number from 0 to {_MOST:.0e}, got '
+            f'{backbone_lr}.'
+        )
+    if not (is_finite(patience) and patience >= 0):
+        raise ValueError(f'Expected patience to be a number from 0, got {patience}.')
+
+
+def is_finite(value: Any) -> bool:
+    """Say whether a value is one real number, and finite.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        True for finite real numbers, also in a tensor or array of no dimensions.
+    """
+    try:
+        return math.isfinite(value)
+    except (OverflowError, TypeError, ValueError, RuntimeError):
+        return False
 
 
 def parameter_groups(
@@ -66,6 +114,46 @@ def describe_schedule(plan: Any) -> dict[str, Any]:
         'lr_interval': schedule['interval'],
         **{f'lr_scheduler.{name}': value for name, value in state.items()},
     }
+
+
+def check_state(plan: Any, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse the state of another optimiser or scheduler, before it is restored.
+
+    Args:
+        plan: What ``configure_optimizers`` returns; it is of no use after that.
+        checkpoint: What Lightning has read, with ``'optimizer_states'`` and
+            ``'lr_schedulers'``.
+
+    Raises:
+        LookupError: If there is no such state.
+        TypeError: If it is something else.
+        ValueError: If it is that of another optimiser or of other parameters.
+    """
+    states, schedules = checkpoint['optimizer_states'], checkpoint['lr_schedulers']
+    if not isinstance(plan, dict):
+        return
+    if (len(states), len(schedules)) != (1, 1):
+        raise ValueError(
+            f'{len(states)} optimizer_states and {len(schedules)} lr_schedulers'
+        )
+    groups = states[0]['param_groups']
+    numbers = [number for group in groups for number in group['params']]
+    if not all(isinstance(number, int) for number in numbers):
+        return  # a strategy that keeps them in its own way
+    plan['optimizer'].load_state_dict(states[0])
+    plan['lr_scheduler']['scheduler'].load_state_dict(schedules[0])
+    for parameter, moments in plan['optimizer'].state.items():
+        for name, value in moments.items():
+            is_moment = isinstance(value, Tensor) and name in _MOMENTS
+            if is_moment and value.shape != parameter.shape:
+                raise ValueError(
+                    f'{name} of shape {tuple(value.shape)}, not '
+                    f'{tuple(parameter.shape)}'
+                )
+
+
+#: What optimisers keep of each parameter in its shape.
+_MOMENTS = ('exp_avg', 'exp_avg_sq', 'momentum_buffer', 'square_avg')
 
 
 def _is_plain(value: Any) -> bool:

@@ -33,7 +33,7 @@ from .acceleration import SWITCHES, arrange, checkpoint_activations, show_loss
 from .checkpoints import check_task, record_task, restore_task
 from .ensemble import average_probabilities
 from .losses import build_loss
-from .optimizers import parameter_groups
+from .optimizers import check_rates, parameter_groups
 from .trust import MAKERS
 
 
@@ -144,9 +144,11 @@ class LandCoverSegmentation(SemanticSegmentation):
                 backward, and compute it a second time: less memory, longer steps.
 
         Raises:
-            ValueError: If a name is unknown, there is not one weight per class, or a
-                network has no blocks for *activation_checkpointing*.
+            ValueError: If a name is unknown, a number makes no sense, there is not one
+                weight per class, or a network has no blocks for
+                *activation_checkpointing*.
         """
+        check_rates(lr, backbone_lr, patience)
         self.scheme = get_scheme(scheme)
         if class_weights is not None and len(class_weights) != len(self.scheme):
             raise ValueError(
@@ -201,6 +203,10 @@ class LandCoverSegmentation(SemanticSegmentation):
         )
         name = self.hparams['model']
         settings = {key: self.hparams[key] for key in network_settings(name)}
+        for key in ('num_filters', 'output_stride'):
+            number = self.hparams[key]
+            if not isinstance(number, int) or number < 1:
+                raise ValueError(f'Expected {key} to be a number from 1, got {number}.')
         with explain_refusals(self.hparams['backbone'], self.weights):
             if name not in NETWORKS:
                 super().configure_models()
@@ -582,7 +588,12 @@ class LandCoverSegmentation(SemanticSegmentation):
                 or its schedule is another than this task's; or if a newer version of
                 this package wrote the checkpoint.
         """
-        self._resumed = check_task(self, checkpoint)
+        try:
+            self._resumed = check_task(self, checkpoint)
+        except ValueError as error:
+            if self._trainer is None or not self._trainer.ckpt_path:
+                raise
+            raise ValueError(f'{error} (This is {self._trainer.ckpt_path}.)') from error
 
     def on_train_start(self) -> None:
         """Restore the scores that a scheduler may still ask for.

@@ -13,9 +13,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from dfc2020_geo.main import main
-from dfc2020_geo.models.contract import CONTRACT_KEY, FORMAT
+from dfc2020_geo.models.contract import CONTRACT_KEY, FORMAT, is_whole
 from dfc2020_geo.tasks import AtomicCheckpointIO, LandCoverSegmentation
-from dfc2020_geo.tasks.checkpoints import is_whole
 from tests.support import DATA
 from tests.support.processes import CONTEXT
 from tests.support.quiet_trainer import QUIET
