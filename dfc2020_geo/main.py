@@ -170,5 +170,7 @@ def _is_for_user(file: str, line: str) -> bool:
 
 
 def _stop(message: str, status: int, program: str = 'dfc2020-geo') -> None:
-    print(f'{program}: error: {message}', file=sys.stderr)
+    from .io.addresses import hide_secrets
+
+    print(f'{program}: error: {hide_secrets(message)}', file=sys.stderr)
     raise SystemExit(status)

@@ -2,9 +2,13 @@
 
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback as LightningSaveConfig
+
+from ..io.addresses import hide_secrets
 
 
 class SaveConfig(LightningSaveConfig):
@@ -25,4 +29,18 @@ class SaveConfig(LightningSaveConfig):
         # Rank 0 chooses the name: it may have written the file before another rank
         # looks.
         self.config_filename = trainer.strategy.broadcast(free)
+        self.config = _without_secrets(self.config)
         super().setup(trainer, pl_module, stage)
+
+
+def _without_secrets(value: Any) -> Any:
+    """Copy settings, with addresses that are not signed."""
+    if isinstance(value, str):
+        return hide_secrets(value)
+    if isinstance(value, Namespace):
+        return Namespace({k: _without_secrets(v) for k, v in vars(value).items()})
+    if isinstance(value, dict):
+        return {k: _without_secrets(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(v) for v in value]
+    return value

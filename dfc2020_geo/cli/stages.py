@@ -30,6 +30,7 @@ from ..callbacks import (
 )
 from ..datamodules import LandCoverDataModule
 from ..inference import SceneDataModule, SceneMapWriter, run_maps
+from ..io.addresses import hide_secrets
 from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
 from ..tasks import AtomicCheckpointIO, LandCoverSegmentation
 from ..tasks.checkpoints import find_newest
@@ -374,6 +375,13 @@ def _quieten_libraries(is_training: bool) -> None:
         logging.getLogger(name).addFilter(
             lambda r: 'Tip: For seamless' not in str(r.msg)
         )
+        logging.getLogger(name).addFilter(_hide_secrets)
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    """Leave signatures out of what is logged, as of a checkpoint's address."""
+    record.msg, record.args = hide_secrets(record.getMessage()), None
+    return True
 
 
 def _is_lightnings(error: Exception) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..bands import Sensor
 from ..datasets.indexing.names import group_names
 from ..datasets.indexing.pairing import file_name, pair, require_twins
+from ..io.addresses import hide_secrets
 from ..io.band_names import split_file_name
 from ..io.scenes.headers import read_header
 from ..io.scenes.products import (
@@ -131,7 +132,7 @@ def _expand(named: ImagePaths, sensor: Sensor) -> dict[str, SceneImages]:
         ]
     if not pairs:
         raise FileNotFoundError(
-            f'Expected scenes in {named}, got no rasters there; name a raster, a '
+            f'Expected scenes in {hide_secrets(named)}, got no rasters there; name a raster, a '
             'product, or a folder of them.'
         )
     return _unique(sorted(pairs, key=lambda pair: pair[0]))
@@ -142,7 +143,8 @@ def _unique(pairs: list[tuple[str, SceneImages]]) -> dict[str, SceneImages]:
     for name, source in pairs:
         if name in scenes:
             raise RuntimeError(
-                f'Expected one scene named {name}, got {scenes[name]} and {source}; '
+                f'Expected one scene named {name}, got {hide_secrets(scenes[name])} '
+                f'and {hide_secrets(source)}; '
                 'rename one of them, or map them one at a time.'
             )
         scenes[name] = source

@@ -3,13 +3,16 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ..io.addresses import find_state, hide_secrets, is_address
 from ..io.scenes import Scene
 from ..models.contract import Weights, describe_network, versions
 from ..samplers.tiling import Span
@@ -19,6 +22,12 @@ from .tiles import RowRun, SceneTiles
 
 #: What other programs write beside a scene without changing its numbers.
 _ASIDE = ('.aux.xml', '.ovr')
+
+#: Number of servers' answers that are waited for at once.
+_MOST_ASKED = 8
+
+#: Bytes of the longest virtual raster that is looked into.
+_MAX_VRT = 1 << 24
 
 #: What is looked at of a file, by name.
 type _State = dict[str, int | str]
@@ -346,7 +355,13 @@ def describe_scene(scene: Scene) -> dict[str, Any]:
         Plain values, which differ once a file has changed.
     """
     files = [path for path in list_files(scene) if not path.endswith(_ASIDE)]
-    sources = {path: _state(path) for path in files}
+    with ThreadPoolExecutor(_MOST_ASKED) as servers:
+        states = list(servers.map(_state, files))
+    sources: dict[str, _State | None] = {}
+    for path, state in zip(map(hide_secrets, files), states, strict=True):
+        # A query can be what tells two files from each other.
+        number = sum(name.partition(' (')[0] == path for name in sources) + 1
+        sources[path if number == 1 else f'{path} ({number})'] = state
     return {'sources': sources, 'notes': list(scene.notes)}
 
 
@@ -357,9 +372,17 @@ def _place(path: str) -> Path | None:
 
 
 def _state(path: str) -> _State | None:
-    """Size and time of a file, in bytes and seconds, as ``touch -d @`` takes these."""
+    """Size and time of a file, in bytes and seconds, as ``touch -d @`` takes these.
+
+    A file on a server has what that says of it. A virtual raster of signed addresses
+    has a checksum: it is written anew for each signature.
+    """
     if (place := _place(path)) is None:
-        return None
+        return find_state(path)
+    if place.suffix.lower() == '.vrt' and place.stat().st_size <= _MAX_VRT:
+        text = place.read_text(encoding='utf-8', errors='replace')
+        if (plain := hide_secrets(text)) != text:
+            return {'unsigned': xxhash.xxh3_64_hexdigest(plain)}
     stat = place.stat()
     seconds, rest = divmod(stat.st_mtime_ns, 10**9)
     return {'size': stat.st_size, 'time': f'{seconds}.{rest:09d}'}
@@ -379,7 +402,12 @@ def check_unchanged(scene: Scene, before: Mapping[str, _State | None]) -> None:
         RuntimeError: If one was; the message says whether finished rows are of use.
     """
     now = describe_scene(scene)['sources']
-    changed = [path for path, state in now.items() if state != before.get(path)]
+    changed = [
+        path
+        for path, state in now.items()
+        # A server may give no answer, as when a signature has expired.
+        if state != before.get(path) and not (state is None and is_address(path))
+    ]
     if not changed:
         return
     start = f'Expected {changed[0]} to stay as it is while it is mapped, got'
@@ -401,7 +429,8 @@ def check_unchanged(scene: Scene, before: Mapping[str, _State | None]) -> None:
 
 def _touch(path: str, before: _State | None, now: _State | None) -> str | None:
     """Return the command that undoes a change of the time alone."""
-    if not before or not now or before['size'] != now['size']:
+    is_local = before and now and 'time' in before and 'time' in now
+    if not is_local or before['size'] != now['size']:
         return None
     return f'touch -d @{before["time"]} {shlex.quote(str(_place(path)))}'
 
@@ -425,7 +454,9 @@ def list_files(scene: Scene) -> list[str]:
         scene: The scene.
 
     Returns:
-        Their paths, each once.
+        Their paths as GDAL opens them, with signatures, each once.
     """
     files = [reader.file for reader in scene.readers]
-    return list(dict.fromkeys(p for f in files for p in (f.path, *f.parts)))
+    paths = [path for f in files for path in (f.address, *f.parts)]
+    # GDAL lists an address in its own form.
+    return list(dict.fromkeys(path.removeprefix('/vsicurl/') for path in paths))

@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
 from ..classes import ClassScheme
+from .addresses import hide_secrets, is_address
 from .atomic import write_bytes
 from .grid import RasterGrid
 from .tiffs import DamagedError, RawBands, fits, read_strips
@@ -127,9 +128,26 @@ def _require_file(path: Path | str) -> None:
 
 def _unreadable(path: Path | str, reason: BaseException) -> RuntimeError:
     return RuntimeError(
-        f'Expected a readable raster, got a damaged or missing one: {path} '
-        f'({reason}); fetch or extract this file again.'
+        f'Expected a readable raster, got a damaged or missing one: '
+        f'{hide_secrets(path)} ({hide_secrets(reason)}); {repair(path)}'
     )
+
+
+def repair(path: Path | str) -> str:
+    """Say what to do with a raster that cannot be read, at the end of a message.
+
+    Args:
+        path: What GDAL opens.
+
+    Returns:
+        An advice; a server refuses an address whose signature has expired.
+    """
+    if is_address(path):
+        return (
+            'see whether the server answers, sign the address anew if it is a signed '
+            'one, and run the same command again, which keeps what is done.'
+        )
+    return 'fetch or extract this file again.'
 
 
 def read_raw(

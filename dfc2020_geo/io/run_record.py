@@ -37,6 +37,9 @@ _FILES = 'run.files-'
 #: Differing settings that a message names; bands can be files of their own.
 _MAX_NAMED = 4
 
+#: In place of a setting that one of two runs does not have.
+_ABSENT = object()
+
 #: What file systems answer that have no locks, such as NFS without its lock manager.
 _LOCKLESS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 
@@ -468,7 +471,7 @@ def _is_whole(path: Path, file: FinishedFile) -> bool:
 def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Say of each setting that differs where it stands, what it was and what it is."""
     for name in {**before, **now}:
-        old, new = before.get(name), now.get(name)
+        old, new = before.get(name, _ABSENT), now.get(name, _ABSENT)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from (f'{name} {inner}' for inner in _compare(old, new))
         elif old != new:
@@ -476,5 +479,5 @@ def _compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 
 
 def _shorten(value: Any) -> str:
-    text = json.dumps(value)
+    text = 'none' if value is _ABSENT else json.dumps(value)
     return text if len(text) <= 60 else f'{text[:57]}...'

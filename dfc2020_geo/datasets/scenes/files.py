@@ -12,6 +12,7 @@ from torchgeo.datasets import RasterDataset
 from torchgeo.datasets.utils import Sample
 
 from ...bands import BANDS, Band, Sensor, select_bands
+from ...io.addresses import hide_secrets
 from ...io.grid import RasterGrid
 from ...io.scenes.headers import Handles, RasterHeader, read_header
 from ...io.scenes.opening import gather_images, open_bands, read_files
@@ -256,9 +257,10 @@ class DatasetFiles:
 
     def _open_anew(self, path: str, grid: RasterGrid) -> Scene:
         if not self.dataset.is_image:
-            band, name = BandFile(self.header(path), 1), self.dataset.resampling.name
-            readers = tuple(read_files([band], grid, name, fill=None))
-            return Scene(path, grid, ('labels',), (), readers, (), (), self._handles)
+            band, how = BandFile(self.header(path), 1), self.dataset.resampling.name
+            readers = tuple(read_files([band], grid, how, fill=None))
+            name = hide_secrets(path)
+            return Scene(name, grid, ('labels',), (), readers, (), (), self._handles)
         resampling = RESAMPLING
         if hasattr(self.dataset, 'find_bands'):  # ours
             resampling = dict.fromkeys(RESAMPLING, self.dataset.resampling.name)

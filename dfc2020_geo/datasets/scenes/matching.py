@@ -14,7 +14,9 @@ from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from ...bands import Band, Sensor, select_bands
 from ...classes import LegendName
+from ...io.addresses import hide_secrets
 from ...io.rasters import open_raster
+from ...io.scenes.products import file_stem
 from ..indexing.layout import name_some
 from ..indexing.names import patch_name
 from .joined import JoinedScenes
@@ -126,7 +128,8 @@ def _open_scene(
         overlaps = _overlaps(candidates, footprint, scene)
         if not overlaps:
             raise ValueError(
-                f'Expected {kind} that overlap {" and ".join(kinds)} of {path}, got none; '
+                f'Expected {kind} that overlap {" and ".join(kinds)} of '
+                f'{hide_secrets(path)}, got none; '
                 'add them, or leave this scene out.'
             )
         files = _choose(path, first, kind, overlaps)
@@ -164,8 +167,8 @@ def _choose(path: str, first: str, kind: str, overlaps: Mapping[str, Any]) -> li
     areas = [area for o in overlaps.values() if (area := o.area) > _SLIVER * whole]
     if sum(areas) - whole > _MOST_OVERLAP * min(areas, default=0):
         raise ValueError(
-            f'Expected one file of {kind} for each part of {path}, got '
-            f'{name_some([*overlaps])}; name the one that belongs to it alike, with '
+            f'Expected one file of {kind} for each part of {hide_secrets(path)}, '
+            f'got {hide_secrets(name_some([*overlaps]))}; name the one that belongs to it alike, with '
             f'_{kind}_ in place of _{first}_, or leave the others out.'
         )
     return [*overlaps]
@@ -173,4 +176,4 @@ def _choose(path: str, first: str, kind: str, overlaps: Mapping[str, Any]) -> li
 
 def _names(path: str, kind: str) -> set[str]:
     """Return what a file's name may be in Sentinel-2."""
-    return {patch_name(Path(path).stem, token) for token in _KINDS[kind]}
+    return {patch_name(file_stem(path), token) for token in _KINDS[kind]}

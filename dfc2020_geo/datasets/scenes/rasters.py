@@ -12,9 +12,10 @@ from torchgeo.datasets import DatasetNotFoundError, GeoDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...bands import Band
+from ...io.addresses import hide_secrets, is_address
 from ...io.grid import RasterGrid
 from ...io.rasters import SCENE_SUFFIXES
-from ...io.scenes.headers import RasterHeader
+from ...io.scenes.headers import RasterHeader, read_header
 from ...io.scenes.opening import require_georeference
 from ...io.scenes.sensor_images import BandFile
 from ..patches import SampleTransform
@@ -147,6 +148,11 @@ class SceneRasters(DrawsSamples, RasterDataset):
 
 
 def _locate(path: Path | str) -> Path | str:
+    if is_address(path):
+        # torchgeo looks for plain addresses among the files of this machine.
+        virtual = str(path).startswith('/vsi') or '://' not in str(path)
+        path = str(path) if virtual else f'/vsicurl/{path}'
+        read_header(path)
     if str(path).startswith('/vsi'):
         return path
     local = Path(path).expanduser()
@@ -163,7 +169,7 @@ def _require_one_crs(found: dict[str, CRS]) -> None:
     for path in others:
         if found[path] != found[first]:
             raise ValueError(
-                f'Expected scenes of one CRS, got {found[first]} of {first} and '
-                f'{found[path]} of {path}; make a dataset of each, or give a crs to '
+                f'Expected scenes of one CRS, got {found[first]} of '
+                f'{hide_secrets(first)} and {found[path]} of {hide_secrets(path)}; make a dataset of each, or give a crs to '
                 'warp all of them to.'
             )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band_names
 from ...classes import IGNORE_INDEX, LegendName, get_scheme, require_legend
+from ...io.addresses import hide_secrets
 from ...io.scenes.headers import RasterHeader
 from ...io.scenes.sensor_images import BandFile, name_header
 from ..patches import SampleTransform
@@ -199,7 +200,7 @@ class LabelScenes(SceneRasters):
             exact = np.array_equal(codes, whole)
             found = self.scheme.encode(whole if exact else codes, self.legend)
         except ValueError as error:
-            names = ', '.join(paths)
+            names = ', '.join(map(hide_secrets, paths))
             raise RuntimeError(f'{names}: {error} Replace this file.') from None
         indices[known] = found
         return {'mask': torch.from_numpy(indices).long()}

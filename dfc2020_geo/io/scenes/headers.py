@@ -11,6 +11,7 @@ from rasterio.env import set_gdal_config
 from rasterio.io import DatasetReader
 
 from ...bands import FILE_BANDS
+from ..addresses import hide_secrets
 from ..grid import RasterGrid
 from ..rasters import grid_of, open_handle, open_raster
 
@@ -20,17 +21,18 @@ class RasterHeader:
     """What the header of a raster says.
 
     Attributes:
-        path: What GDAL opens.
+        path: Where it is, for people and records: without the secrets of an address.
         grid: Its size, CRS and geotransform.
         descriptions: Description of each band that holds an image.
         dtypes: Type of the values of each of these bands.
         nodata: Value that each of these bands declares as no data.
         masked: Whether it has a mask of its pixels without data.
         masked_bands: Positions of the bands that have a mask of their own.
+        address: What GDAL opens.
         alpha: Position of the band that is 0 where there are no data, if there is one.
         has_gcps: Whether it has ground control points in place of a transform.
         scaled: Whether it declares a scale or an offset of its values.
-        parts: The files that it is made of, as GDAL lists them.
+        parts: The files that it is made of, as GDAL opens them.
         block_rows: Number of rows that GDAL reads together.
         is_plain: Whether its pixels are stored without compression.
         is_tiled: Whether they are stored in tiles.
@@ -45,11 +47,12 @@ class RasterHeader:
     alpha: int | None
     has_gcps: bool
     scaled: bool
-    parts: tuple[str, ...] = ()
+    parts: tuple[str, ...] = field(default=(), repr=False)
     block_rows: int = 1
     is_plain: bool = False
     is_tiled: bool = False
     masked_bands: tuple[int, ...] = ()
+    address: str = field(default='', repr=False)
 
     @property
     def count(self) -> int:
@@ -105,14 +108,15 @@ def read_header(path: str) -> RasterHeader:
             numbers; the message names it.
     """
     with open_raster(path) as raster:
+        plain = hide_secrets(path)
         if raster.count == 0:
             raise RuntimeError(
-                f'Expected a raster with bands, got {path} without any; name one of '
+                f'Expected a raster with bands, got {plain} without any; name one of '
                 f'its parts: {", ".join(raster.subdatasets) or "it has none"}.'
             )
         if any('complex' in dtype for dtype in raster.dtypes):
             raise RuntimeError(
-                f'Expected real numbers, got {raster.dtypes[0]} in {path}; a single '
+                f'Expected real numbers, got {raster.dtypes[0]} in {plain}; a single '
                 'look complex product must be detected and calibrated to sigma nought '
                 'first.'
             )
@@ -123,7 +127,7 @@ def _header(path: str, raster: DatasetReader) -> RasterHeader:
     alpha = _has_alpha(raster)
     count = raster.count - alpha
     return RasterHeader(
-        path=path,
+        path=hide_secrets(path),
         grid=grid_of(raster),
         descriptions=raster.descriptions[:count],
         dtypes=raster.dtypes[:count],
@@ -140,6 +144,7 @@ def _header(path: str, raster: DatasetReader) -> RasterHeader:
         block_rows=raster.block_shapes[0][0],
         is_plain=raster.driver == 'GTiff' and raster.compression is None,
         is_tiled=raster.block_shapes[0][1] < raster.width,
+        address=path,
     )
 
 
@@ -183,14 +188,14 @@ class Handles:
         Returns:
             The raster; hand it back when the window is read.
         """
-        path = view or file.path
+        path = view or file.address
         owner = (os.getpid(), threading.get_ident())
         raster = self._rasters.pop((*owner, path), None)
         if raster is None:
             own = [key for key in [*self._rasters] if key[:2] == owner]
             if len(own) >= self.limit:
                 self._rasters.pop(own[0]).close()
-            is_direct = path == file.path and file.is_plain and file.is_tiled
+            is_direct = path == file.address and file.is_plain and file.is_tiled
             raster = open_handle(path, is_direct)
         self._rasters[*owner, path] = raster
         return raster

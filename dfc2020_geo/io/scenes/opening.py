@@ -185,7 +185,7 @@ def read_files(
     """
     by_path: dict[str, list[tuple[int, BandFile]]] = {}
     for channel, band in enumerate(bands, start):
-        by_path.setdefault(band.file.path, []).append((channel, band))
+        by_path.setdefault(band.file.address, []).append((channel, band))
     is_nearest = resampling == 'nearest'
     if tolerance is None:
         tolerance = _EXACT if is_nearest else TOLERANCE

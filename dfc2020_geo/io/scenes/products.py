@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
 from ...bands import Sensor
+from ..addresses import hide_secrets
 from ..band_names import split_file_name
 from ..rasters import SCENE_SUFFIXES
 from .metadata import (
@@ -149,7 +150,7 @@ def last_part(path: str) -> str:
     Returns:
         Its last part.
     """
-    plain = path.partition('?')[0].replace('\\', '/').rstrip('/')
+    plain = hide_secrets(path).replace('\\', '/').rstrip('/')
     return plain.rpartition('/')[2]
 
 
@@ -175,7 +176,8 @@ def _from_list(paths: list[str], sensor: Sensor) -> Product:
                 'it; name the folder alone.'
             )
     metadata = describe_product(paths) if sensor == 's2' else None
-    return Product(scene_name(paths, sensor), ', '.join(paths), tuple(paths), metadata)
+    where = ', '.join(map(hide_secrets, paths))
+    return Product(scene_name(paths, sensor), where, tuple(paths), metadata)
 
 
 def describe_product(paths: Sequence[str]) -> ProductMetadata | None:
@@ -202,7 +204,8 @@ def describe_product(paths: Sequence[str]) -> ProductMetadata | None:
     for path, other in others:
         if _radiometry(product) != _radiometry(other):
             raise RuntimeError(
-                f'Expected the files of one product, got {first} and {path} of another '
+                f'Expected the files of one product, got '
+                f'{hide_secrets(first)} and {hide_secrets(path)} of another '
                 'offset or quantification; name files that belong together, or give '
                 '--s2_offset.'
             )

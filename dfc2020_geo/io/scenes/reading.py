@@ -8,8 +8,9 @@ import numpy as np
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 
+from ..addresses import hide_secrets
 from ..grid import Lattice, RasterGrid, covers, nearest
-from ..rasters import GDAL_ERRORS
+from ..rasters import GDAL_ERRORS, repair
 from ..value_checks import Finding
 from .headers import Handles, RasterHeader
 from .radiometry import Coding, decode
@@ -75,8 +76,8 @@ class BandReader:
             raise RuntimeError(
                 f'Expected a readable raster, got a damaged one: {self.file.path}, in '
                 f'rows {rows.start} to {rows.stop} and columns {columns.start} to '
-                f'{columns.stop} of the scene ({error.__cause__ or error}); fetch or '
-                'extract this file again.'
+                f'{columns.stop} of the scene '
+                f'({hide_secrets(error.__cause__ or error)}); {repair(self.file.path)}'
             ) from error
         return is_whole and self._is_whole_numbers
 
@@ -260,7 +261,7 @@ class Scene:
         Returns:
             Number of bytes, uncompressed.
         """
-        files = {reader.file.path: reader.file for reader in self.readers}
+        files = {reader.file.address: reader.file for reader in self.readers}
         compressed = [file for file in files.values() if not file.is_plain]
         return sum(file.estimate_blocks(num_rows) for file in compressed)
 

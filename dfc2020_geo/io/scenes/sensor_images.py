@@ -96,7 +96,7 @@ class SensorImages:
     def files(self) -> list[RasterHeader]:
         """The files that are read."""
         return list(
-            {band_file.file.path: band_file.file for band_file in self.read}.values()
+            {band_file.file.address: band_file.file for band_file in self.read}.values()
         )
 
     def bands_of(self, file: RasterHeader) -> list[str]:

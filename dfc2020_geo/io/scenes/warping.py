@@ -69,7 +69,7 @@ def view_with_nan(file: RasterHeader, index: int) -> str:
     Returns:
         A VRT, as text.
     """
-    path, nodata = file.path, file.nodata[index - 1]
+    path, nodata = file.address, file.nodata[index - 1]
     if file.masked or index in file.masked_bands:
         # One after the other: GDAL looks at a number or at the mask.
         path, index = _hide(file.grid, path, index, ('UseMaskBand', 'true')), 1
