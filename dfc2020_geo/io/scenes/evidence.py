@@ -70,7 +70,7 @@ def _read(file: RasterHeader) -> np.ndarray:
         for top, rows in _spans(height)
         for left, columns in _spans(width)
     ]
-    with open_raster(file.path) as raster:
+    with open_raster(file.address) as raster:
         bands = [
             [raster.read(index, window=window).ravel() for window in windows]
             for index in range(1, file.count + 1)
