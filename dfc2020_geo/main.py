@@ -17,6 +17,7 @@ VERBS = {
     'test': ('score a checkpoint on the test set', 'cli.stages:LandCoverCLI'),
     'predict': ('write the class maps of a directory', 'cli.stages:LandCoverCLI'),
     'map': ('map a whole scene', 'cli.map:main'),
+    'check': ('look data over, before a run does', 'cli.check:run_check'),
     'pack': (
         'put a data set into a few files that are read faster',
         'cli.pack:run_pack',

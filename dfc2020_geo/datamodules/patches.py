@@ -52,6 +52,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         unlabeled_root: Path | str = 'data/unlabeled',
         val_root: Path | str | None = None,
         cities: Sequence[str] | None = None,
+        skip_list: Path | str | None = None,
         bands: Sequence[str] | str = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         nan: NanPolicy = 'lowest',
@@ -73,6 +74,8 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             val_root: Directory of the set that serves validation, if it lies elsewhere
                 than the one of its data above.
             cities: Cities of the set ``dfc2020_all``, if not all.
+            skip_list: File that lists files of patches to leave out of all sets, as
+                ``dfc2020-geo check --skip_list`` writes it.
             bands: Bands to read, as names of bands or band sets.
             scheme: Name of the class scheme.
             nan: What NaN becomes in scaling, see
@@ -114,7 +117,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             'dfc2020': dfc2020_root,
             'unlabeled': unlabeled_root,
         }
-        self.val_root = val_root
+        self.val_root, self.skip_list = val_root, skip_list
         self.bands, self.scheme, self.nan = bands, scheme, nan
         self.cities = cities
         self.contract = data_contract(bands, scheme, nan)
@@ -157,6 +160,8 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         arguments: dict[str, Any] = {'bands': self.bands, 'scheme': self.scheme}
         if root is not None:
             arguments['root'] = root
+        if self.skip_list is not None:
+            arguments['skip_list'] = self.skip_list
         if chosen.split is not None:
             arguments['split'] = chosen.split
         if chosen.has_cities:

@@ -82,6 +82,7 @@ class DFC2020Patches(PatchDataset):
         scheme: str = 'dfc2020',
         cities: Sequence[str] | None = None,
         transforms: SampleTransform | None = None,
+        skip_list: Path | str | None = None,
     ) -> None:
         """Initialize a new DFC2020Patches instance.
 
@@ -94,6 +95,8 @@ class DFC2020Patches(PatchDataset):
                 :data:`~dfc2020_geo.classes.SCHEMES`.
             cities: Cities to keep of split ``all``; by default all of them.
             transforms: Callable that takes a sample and returns a transformed version.
+            skip_list: File that lists files to leave out, as ``dfc2020-geo check``
+                writes it.
 
         Raises:
             DatasetNotFoundError: If *root* lacks patches, or files of patches; or has
@@ -106,7 +109,7 @@ class DFC2020Patches(PatchDataset):
                 f"Expected cities with split 'all' only, got {cities} with '{split}'."
             )
         self.cities = cities
-        super().__init__(root, split, bands, scheme, transforms)
+        super().__init__(root, split, bands, scheme, transforms, skip_list)
         if split.startswith('copernicus-'):
             self.note = _COPERNICUS_NOTE
 

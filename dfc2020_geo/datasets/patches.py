@@ -21,7 +21,7 @@ from ..io.tiffs import RawBands
 from .indexing.names import rename
 from .indexing.packed import PackTree
 from .indexing.table import PatchTable
-from .indexing.trees import FolderTree
+from .indexing.trees import FolderTree, ReducedTree
 from .plotting import DrawsSamples
 from .reading import PackReader, TreeReader, other_sizes, store_bands, want_bands
 
@@ -78,6 +78,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         bands: Sequence[str],
         scheme: str,
         transforms: SampleTransform | None,
+        skip_list: Path | str | None = None,
     ) -> None:
         """Initialize a new PatchDataset instance.
 
@@ -87,6 +88,8 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             bands: Names of bands and band sets to read, in any order.
             scheme: Name of the class scheme.
             transforms: A function that takes a sample and returns a changed version.
+            skip_list: File that lists files to leave out, as ``dfc2020-geo check``
+                writes it.
 
         Raises:
             DatasetNotFoundError: If *root* lacks patches, or files of patches.
@@ -111,6 +114,8 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             self._pack = open_pack(root)
             self.root = self._pack.root if self._pack else Path(root).expanduser()
             self._tree = PackTree(self._pack) if self._pack else FolderTree(self.root)
+            if skip_list is not None:
+                self._tree = ReducedTree(self._tree, skip_list)
             self.files = self._index()
         except FileNotFoundError as error:
             raise PatchesNotFoundError(str(error)) from None

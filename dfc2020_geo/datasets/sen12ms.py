@@ -73,6 +73,7 @@ class SEN12MSPatches(PatchDataset):
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         transforms: SampleTransform | None = None,
+        skip_list: Path | str | None = None,
     ) -> None:
         """Initialize a new SEN12MSPatches instance.
 
@@ -84,13 +85,15 @@ class SEN12MSPatches(PatchDataset):
             scheme: Name of the class scheme, one of
                 :data:`~dfc2020_geo.classes.SCHEMES`.
             transforms: Callable that takes a sample and returns a transformed version.
+            skip_list: File that lists files to leave out, as ``dfc2020-geo check``
+                writes it.
 
         Raises:
             DatasetNotFoundError: If *root* lacks patches, files of patches or a list.
             RuntimeError: If the list cannot be parsed, or a file exists twice.
             ValueError: If *split*, *bands* or *scheme* is unknown.
         """
-        super().__init__(root, split, bands, scheme, transforms)
+        super().__init__(root, split, bands, scheme, transforms, skip_list)
 
     def _index(self) -> PatchTable:
         return index_sen12ms(self._tree, self.split, self._sensors)

@@ -44,6 +44,7 @@ class UnlabeledPatches(PatchDataset):
         bands: Sequence[str] = DEFAULT_BANDS,
         scheme: str = 'dfc2020',
         transforms: SampleTransform | None = None,
+        skip_list: Path | str | None = None,
     ) -> None:
         """Initialize a new UnlabeledPatches instance.
 
@@ -53,6 +54,8 @@ class UnlabeledPatches(PatchDataset):
             bands: Names of bands and band sets to read, in any order.
             scheme: Name of the class scheme, for plots.
             transforms: Callable that takes a sample and returns a transformed version.
+            skip_list: File that lists files to leave out, as ``dfc2020-geo check``
+                writes it.
 
         Raises:
             DatasetNotFoundError: If *root* lacks a folder, or an image its file of the
@@ -60,7 +63,7 @@ class UnlabeledPatches(PatchDataset):
             RuntimeError: If two files differ in their extension only.
             ValueError: If *bands* or *scheme* is unknown.
         """
-        super().__init__(root, 'unlabeled', bands, scheme, transforms)
+        super().__init__(root, 'unlabeled', bands, scheme, transforms, skip_list)
 
     def _index(self) -> PatchTable:
         return index_unlabeled(self._tree, self._sensors)

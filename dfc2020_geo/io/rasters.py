@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..classes import ClassScheme
 from .addresses import hide_secrets, is_address
 from .atomic import write_bytes
 from .grid import RasterGrid
-from .tiffs import DamagedError, RawBands, fits, read_strips
+from .tiffs import DamagedError, RawBands, fits, read_header, read_strips
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
@@ -283,6 +283,72 @@ def read_grid(path: Path | str) -> RasterGrid:
     """
     with open_raster(path, _PATCH_DRIVER) as raster:
         return grid_of(raster)
+
+
+class PatchHeader(NamedTuple):
+    """What the header of a patch says.
+
+    Attributes:
+        height: Number of rows.
+        width: Number of columns.
+        place: Where it lies. Files of the same bytes lie in the same place; others may.
+    """
+
+    height: int
+    width: int
+    place: bytes
+
+
+def read_patch_header(path: Path | str, num_bands: int, kinds: str) -> PatchHeader:
+    """Check the header of a patch, and that the file reaches as far as it says.
+
+    Args:
+        path: The file.
+        num_bands: Number of bands that it must have.
+        kinds: Kinds of numbers that it may hold, as NumPy has them: ``'iu'``.
+
+    Returns:
+        Its size and place.
+
+    Raises:
+        RuntimeError: If it cannot be read, is cut off, or has other bands or numbers;
+            the message names it.
+    """
+    missing = 0
+    if found := read_header(path):
+        layout, place = found
+        count, dtypes = layout.count, {layout.dtype.name}
+        header = PatchHeader(layout.height, layout.width, place)
+    else:
+        env = rasterio.Env(**_ALONE | {'GDAL_GEOREF_SOURCES': 'INTERNAL'})
+        with env, open_raster(path, _PATCH_DRIVER) as raster:
+            count, dtypes = raster.count, {*raster.dtypes}
+            place = repr(grid_of(raster).to_dict()).encode()
+            header = PatchHeader(raster.height, raster.width, place)
+            missing = _end_of_blocks(raster) - os.path.getsize(path)
+    require_bands(path, count, (1,), num_bands)
+    if {np.dtype(name).kind for name in dtypes} - {*kinds}:
+        expected = 'real' if 'f' in kinds else 'whole'
+        raise RuntimeError(
+            f'Expected {expected} numbers, got {min(dtypes)} in {path}; replace this '
+            'file or take the patch out.'
+        )
+    if missing > 0:
+        raise _unreadable(path, EOFError(f'{missing} bytes are missing at its end'))
+    return header
+
+
+def _end_of_blocks(raster: DatasetReader) -> int:
+    """Say where the last block of each band ends that the file has."""
+    ends = [0]
+    for band, (height, width) in enumerate(raster.block_shapes, 1):
+        place = f'{(raster.width - 1) // width}_{(raster.height - 1) // height}'
+        start, size = (
+            raster.get_tag_item(f'BLOCK_{what}_{place}', 'TIFF', bidx=band)
+            for what in ('OFFSET', 'SIZE')
+        )
+        ends.append(int(start or 0) + int(size or 0))
+    return max(ends)
 
 
 def write_image(

@@ -71,6 +71,14 @@ _LAYOUTS = {
     **dict.fromkeys(_COPERNICUS_PARTS, _COPERNICUS),
 }
 
+#: The packagings by a split of theirs: what people call them, and splits by lists.
+PACKAGINGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    'val': ('DFC2020, validation phase', ()),
+    'test': ('DFC2020, test phase', ()),
+    'all': ('DFC_Public_Dataset', ()),
+    'copernicus-test': ('DFC2020 of Copernicus-Bench', tuple(_COPERNICUS_PARTS)),
+}
+
 _LIST_ENTRY = re.compile(
     r'(?P<stem>ROIs0000_test_(?P<kind>s1|s2|dfc)_\w+_p\d+)(\.tiff?)?'
 )
@@ -129,6 +137,19 @@ def index_dfc2020(
     if not patches:
         raise not_found(tree, layout.expected, _hint(tree, layout))
     return patches
+
+
+def find_packagings(tree: Tree) -> dict[str, list[FileNames]]:
+    """Find all files of the contest's data, whatever packaging they are of.
+
+    Args:
+        tree: Where to look.
+
+    Returns:
+        The files of the packagings that are there, by the key of :data:`PACKAGINGS`.
+    """
+    found = {key: _find_file_names(tree, _LAYOUTS[key]) for key in PACKAGINGS}
+    return {key: file_names for key, file_names in found.items() if file_names}
 
 
 def _find_file_names(tree: Tree, layout: FolderLayout) -> list[FileNames]:
@@ -194,7 +215,11 @@ def _pair_copernicus(
     chosen = [kept for names in file_names for kept in names.keep(listed)]
     patches, incomplete = pair(tree.root, chosen, kinds)
     require_twins(home, incomplete, kinds)
-    absent = sorted(listed - {name for names in chosen for name in names.patches})
+    absent = sorted(
+        listed
+        - {name for names in chosen for name in names.patches}
+        - {patch_name(Path(raster).stem, 'dfc') for raster in tree.skipped}
+    )
     if absent:
         raise FileNotFoundError(
             f'Expected the patches of {path} in {home}, got {len(absent)} without any '

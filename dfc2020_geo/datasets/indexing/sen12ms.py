@@ -30,7 +30,7 @@ _LAYOUT = FolderLayout(
 )
 
 #: The Sentinel-1 image of this patch is known to be damaged.
-_BROKEN_PATCH = 'ROIs1868_summer_s2_146_p202'
+BROKEN_PATCH = 'ROIs1868_summer_s2_146_p202'
 
 _SCENE_LIST = 'SEN12MS_holdOutScenes.txt'
 _SCENE_LINE = re.compile(rf'{_SEASON}[/\\](s1|s2|lc)_(?P<scene>\d+)')
@@ -87,6 +87,19 @@ def index_sen12ms(tree: Tree, split: str, sensors: Sequence[Sensor]) -> PatchTab
     return patches
 
 
+def find_sen12ms(tree: Tree) -> list[FileNames]:
+    """Find all files of SEN12MS, whatever split they are of.
+
+    Args:
+        tree: Where to look.
+
+    Returns:
+        The files; none if it is not there.
+    """
+    places = find_raster_folders(tree, _LAYOUT)
+    return [names for place in places for names in place.file_names]
+
+
 def geo_val_scenes(scenes: Iterable[str]) -> set[str]:
     """Choose the scenes that ``geo_val`` holds out of the training scenes.
 
@@ -110,16 +123,16 @@ def _without_broken(file_names: Iterable[FileNames]) -> list[FileNames]:
     """Leave out the files of the broken patch, and log that."""
     intact, is_there = [], False
     for names in file_names:
-        near = names.patches if _BROKEN_PATCH.startswith(names.patch_prefix) else []
-        if _BROKEN_PATCH in near:
+        near = names.patches if BROKEN_PATCH.startswith(names.patch_prefix) else []
+        if BROKEN_PATCH in near:
             is_there = True
-            intact += names.keep(set(near) - {_BROKEN_PATCH})
+            intact += names.keep(set(near) - {BROKEN_PATCH})
         else:
             intact.append(names)
     if is_there:
         logger.warning(
             'Skipped patch %s of SEN12MS: its Sentinel-1 image is known to be damaged.',
-            _BROKEN_PATCH,
+            BROKEN_PATCH,
         )
     return intact
 

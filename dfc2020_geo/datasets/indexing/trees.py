@@ -13,9 +13,11 @@ class Tree(ABC):
 
     Attributes:
         root: Folder of the data, as the user names it.
+        skipped: Rasters that are left out, from the root and with ``/``.
     """
 
     root: Path
+    skipped: frozenset[str] = frozenset()
 
     @abstractmethod
     def scan(self, folder: str) -> tuple[list[str], list[str]]:
@@ -103,6 +105,66 @@ class FolderTree(Tree):
             Names of folders and files.
         """
         return sorted(os.listdir(os.path.join(self.root, folder)))
+
+
+class ReducedTree(Tree):
+    """A tree without some of its rasters."""
+
+    def __init__(self, tree: Tree, skip_list: Path | str) -> None:
+        """Initialize a new ReducedTree instance.
+
+        Args:
+            tree: The tree.
+            skip_list: Text file with the rasters to leave out, one in each line, from
+                the root and with ``/``, as ``dfc2020-geo check --skip_list`` writes it.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+        """
+        try:
+            text = Path(skip_list).expanduser().read_text('utf-8', 'surrogateescape')
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f'Expected a list of files to skip, got no file at {skip_list}; '
+                'dfc2020-geo check --skip_list FILE writes one.'
+            ) from None
+        self.root = tree.root
+        self._tree, self.skipped = tree, frozenset(text.splitlines())
+
+    def scan(self, folder: str) -> tuple[list[str], list[str]]:
+        """List the folders and the rasters in a folder that are not left out.
+
+        Args:
+            folder: Its path from the root, with ``/``; ``''`` is the root itself.
+
+        Returns:
+            Sorted names of its folders, and sorted names of its rasters.
+        """
+        folders, rasters = self._tree.scan(folder)
+        home = f'{folder}/' if folder else ''
+        return folders, [x for x in rasters if f'{home}{x}' not in self.skipped]
+
+    def names(self, folder: str) -> list[str]:
+        """List all that is in a folder, for messages.
+
+        Args:
+            folder: Path of the folder, from the root and with ``/``.
+
+        Returns:
+            Names of folders and files.
+        """
+        return self._tree.names(folder)
+
+    def is_file(self, path: Path) -> bool:
+        """Tell whether there is a file that is no raster.
+
+        Args:
+            path: The file, below the root.
+
+        Returns:
+            True if there is.
+        """
+        return self._tree.is_file(path)
 
 
 def _list_rasters(path: str) -> list[str] | None:

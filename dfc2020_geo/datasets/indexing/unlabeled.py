@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ...bands import Sensor
 from .layout import not_found
-from .names import group_names
+from .names import FileNames, group_names
 from .pairing import pair, require_twins
 from .table import PatchTable
 from .trees import Tree
@@ -27,17 +27,32 @@ def index_unlabeled(tree: Tree, sensors: Sequence[Sensor]) -> PatchTable:
         FileNotFoundError: If a folder or a twin is missing.
         RuntimeError: If two files have the same name but for the extension.
     """
-    folders = tree.scan('')[0]
-    file_names = [
-        names
-        for sensor in sensors
-        for folder in folders
-        if folder.lower() == sensor
-        for names in group_names(sensor, folder, tree.scan(folder)[1])
-    ]
+    file_names = find_unlabeled(tree, sensors)
     if len({names.kind for names in file_names}) < len(sensors):
         expected = ' and '.join(f'{sensor}/' for sensor in sensors)
         raise not_found(tree, f'GeoTIFFs in {expected}')
     patches, incomplete = pair(tree.root, file_names, sensors)
     require_twins(tree.root, incomplete, sensors)
     return patches
+
+
+def find_unlabeled(
+    tree: Tree, sensors: Sequence[Sensor] = ('s2', 's1')
+) -> list[FileNames]:
+    """Find all images of a directory without labels.
+
+    Args:
+        tree: Where to look.
+        sensors: The sensors whose folders are read.
+
+    Returns:
+        The files; none if it is no such directory.
+    """
+    folders = tree.scan('')[0]
+    return [
+        names
+        for sensor in sensors
+        for folder in folders
+        if folder.lower() == sensor
+        for names in group_names(sensor, folder, tree.scan(folder)[1])
+    ]

@@ -41,6 +41,10 @@ _MAX_BYTES = 1 << 28
 #: A file begins with this (little-endian, no BigTIFF), and with the place of its tags.
 _MAGIC = b'II*\0'
 _PLACE, _NUMBER = struct.Struct('<I'), struct.Struct('<H')
+#: A tag: code, type, number of values, and the value or its place.
+_TAG = struct.Struct('<HHII')
+#: Bytes of a value, of the types that tags of georeferencing have besides text.
+_SIZES = {3: 2, 12: 8}
 _START = 8
 #: Bytes of a tag before its value, or before the place of its value.
 _ENTRY = 8
@@ -205,6 +209,30 @@ def find_layout(file: FileIO) -> StripLayout | None:
         _found.insert(0, (header, layout))
         del _found[_NUM_HEADERS:]
     return layout
+
+
+def read_georeferencing(file: FileIO) -> bytes:
+    """Read what a file says of where its pixels lie, to compare it with other files.
+
+    Args:
+        file: The file, which :func:`find_layout` has recognised, at its beginning.
+
+    Returns:
+        Its tags of georeferencing with their values, as they are stored.
+    """
+    head = _read_head(file)
+    assert head is not None, 'its layout was recognised'
+    found = b''
+    for number in range(head.num_tags()):
+        start = head.tags - head.shift + _NUMBER.size + number * _TAG.size
+        code, kind, count, value = _TAG.unpack_from(head.data, start)
+        if code in _GEOREFERENCING:
+            size = count * _SIZES.get(kind, 1)
+            if size > _PLACE.size:
+                file.seek(value)
+                found += file.read(size)
+            found += head.data[start : start + _ENTRY]
+    return found
 
 
 def _read_head(file: FileIO) -> _FileHead | None:

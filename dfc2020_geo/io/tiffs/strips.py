@@ -13,7 +13,14 @@ from typing import NamedTuple
 import imagecodecs
 import numpy as np
 
-from .headers import LOSSLESS, UNCOMPRESSED, StripColumn, StripLayout, find_layout
+from .headers import (
+    LOSSLESS,
+    UNCOMPRESSED,
+    StripColumn,
+    StripLayout,
+    find_layout,
+    read_georeferencing,
+)
 
 #: Bytes of pixels that are put in order in one go, few enough for the CPU's cache.
 _BLOCK = 1 << 19
@@ -91,6 +98,28 @@ def read_strips(
     except _DAMAGED:
         return None
     return RawBands(out, layout.nodata, layout.count)
+
+
+def read_header(path: Path | str) -> tuple[StripLayout, bytes] | None:
+    """Read how a TIFF of strips is stored, and check that it is not cut off.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Its layout, and its tags of georeferencing as they are stored; None if GDAL must
+        read the file, or say what is wrong with it.
+    """
+    try:
+        with open(path, 'rb', buffering=0, opener=_open) as file:
+            layout = find_layout(file)
+            if layout is None:
+                return None
+            _Strips(file, layout)
+            file.seek(0)
+            return layout, read_georeferencing(file)
+    except _DAMAGED:
+        return None
 
 
 def _open(path: str, flags: int) -> int:
