@@ -38,6 +38,7 @@ _INTERRUPTED = 130
 _EXAMPLES = """\
 Each verb has its own --help. Examples:
   dfc2020-geo demo
+  dfc2020-geo check data/sen12ms data/dfc2020
   dfc2020-geo fit --config unet_s1s2
   dfc2020-geo test --ckpt model.ckpt --data.dfc2020_root data/dfc2020
   dfc2020-geo predict --ckpt model.ckpt --data.unlabeled_root data/unlabeled

@@ -53,6 +53,7 @@ SMALL = {
     'test': _STAGE,
     'predict': _STAGE,
     'pack': '',
+    'check': '',
     'map': f'{_STAGE}--data.size=64 --data.overlap=16',
     'import-baseline': '',
     'export-baseline': '',

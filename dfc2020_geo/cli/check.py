@@ -52,12 +52,19 @@ def run_check(args: list[str]) -> None:
         args: Command line from the verb on.
 
     Raises:
+        FileExistsError: If a file to write is there already.
         SystemExit: With status 1 if there are errors.
         UsageError: If the command line is not understood.
     """
     chosen = _parser(args[0]).parse_args(args[1:])
     if chosen.workers < 1:
         raise UsageError(f'Expected --workers from 1, got {chosen.workers}.')
+    for path in (chosen.out, chosen.skip_list):
+        if path and path.exists() and not chosen.overwrite:
+            raise FileExistsError(
+                f'Expected a new file, got {path}, which is there; give --overwrite, or '
+                'another name.'
+            )
     # For the threads that read: what they filter themselves they may undo for others.
     warnings.filterwarnings('ignore', category=NotGeoreferencedWarning)
     reports = {}
@@ -93,6 +100,8 @@ def _parser(verb: str) -> VerbParser:
     add('--skip_list', type=Path, metavar='FILE', help=text)
     add('--json', action='store_true', help='print JSON in place of a table')
     add('--out', type=Path, metavar='FILE', help='write all that was found as JSON')
+    text = 'replace the files that --out and --skip_list name'
+    add('--overwrite', action='store_true', help=text)
     text = 'threads that read (default: twice the cores)'
     add('--workers', type=int, default=2 * (os.cpu_count() or 1), help=text)
     return parser

@@ -251,7 +251,7 @@ def _check_pairs(
 ) -> None:
     for files in incomplete:
         lacking = [kind for kind in of.kinds if kind not in files]
-        paths = [Path(path) for path in files.values()]
+        paths = [Path(files[kind]) for kind in of.kinds if kind in files]
         level: Level = 'warning' if [*files] == [of.label] else 'error'
         if of.name == PACKAGINGS['all'][0]:
             level = 'note'  # the release has some, which its dataset skips

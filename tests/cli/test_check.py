@@ -11,6 +11,7 @@ import rasterio
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.datasets import DFC2020Patches, PatchesNotFoundError, SEN12MSPatches
 from dfc2020_geo.io.packs.writing.pack import pack_tree
+from dfc2020_geo.io.rasters import write_image
 from dfc2020_geo.main import main
 from dfc2020_geo.synthetic import write_scene, write_sen12ms
 
@@ -70,17 +71,13 @@ def test_json_has_all_that_the_table_has(
     assert {remark['level'] for remark in report['remarks']} == {'error'}
 
 
-@pytest.mark.parametrize('packed', [False, True], ids=['tree', 'pack'])
 def test_a_run_leaves_out_what_the_list_names(
-    tree: Path, spoilt: list[Path], tmp_path: Path, packed: bool
+    tree: Path, spoilt: list[Path], tmp_path: Path
 ) -> None:
     with pytest.raises(PatchesNotFoundError, match='1 s2 files without lc'):
-        SEN12MSPatches(tree, 'train')
+        SEN12MSPatches(tree, 'holdout')
     skip_list = tmp_path / 'skip.txt'
     assert _status(tree, '--skip_list', skip_list) == 1
-    if packed:
-        pack_tree(tree, tmp_path / 'pack')
-        tree = tmp_path / 'pack'
     data = LandCoverDataModule(
         sen12ms_root=tree, val='sen12ms_holdout', skip_list=skip_list, num_workers=0
     )
@@ -90,6 +87,17 @@ def test_a_run_leaves_out_what_the_list_names(
     assert len(ids) == 16 - 2 - 1  # one is known to be damaged
     assert not ids & {path.stem for path in spoilt}
     assert all(dataset[0] for dataset in datasets)
+
+
+def test_a_pack_is_read_without_what_the_list_names(tree: Path, tmp_path: Path) -> None:
+    pack_tree(tree, tmp_path / 'pack')
+    first, *others = SEN12MSPatches(tree, 'train').files
+    assert first.s2 is not None
+    name = first.s2.relative_to(tree).as_posix()
+    names = [name.replace('s2_', f'{kind}_') for kind in ('s2', 's1', 'lc')]
+    (tmp_path / 'skip.txt').write_text('\n'.join(names))
+    pack = SEN12MSPatches(tmp_path / 'pack', 'train', skip_list=tmp_path / 'skip.txt')
+    assert [files.id for files in pack.files] == [files.id for files in others]
 
 
 def test_a_skip_list_that_is_missing_is_named(tree: Path) -> None:
@@ -104,10 +112,7 @@ def test_lists_of_copernicus_may_name_what_is_skipped(tmp_path: Path) -> None:
         for kind, count in (('s1', 2), ('s2', 13), ('dfc', 1)):
             path = home / kind / f'ROIs0000_test_{kind}_0_p{number}.tif'
             path.parent.mkdir(parents=True, exist_ok=True)
-            values = np.ones((count, 4, 4), np.uint8)
-            with rasterio.open(path, 'w', driver='GTiff', count=count, height=4, width=4,
-                               dtype='uint8') as raster:  # fmt: skip
-                raster.write(values)
+            write_image(path, np.ones((count, 4, 4), np.uint8))
         names.append(f'ROIs0000_test_dfc_0_p{number}.tif')
     (home / 'dfc-test-new.csv').write_text('\n'.join(names))
     skip_list = tmp_path / 'skip.txt'
@@ -143,6 +148,18 @@ def test_what_is_no_data_is_told(
     (tmp_path / 'empty').mkdir()
     assert _status(tmp_path / name) == 1
     assert f'{tmp_path / name}' in capsys.readouterr().out
+
+
+def test_files_are_replaced_when_asked_for(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / 'found.json'
+    path.write_text('mine')
+    assert _status(tree, '--out', path) == 1
+    assert f'got {path}, which is there; give --overwrite' in capsys.readouterr().err
+    assert path.read_text() == 'mine'
+    assert _status(tree, '--out', path, '--overwrite') == 0
+    assert json.loads(path.read_text())
 
 
 def test_wrong_flags_end_with_status_2(tree: Path) -> None:

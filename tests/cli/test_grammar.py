@@ -17,6 +17,7 @@ STAGES = ('fit', 'validate', 'test', 'predict')
 #: What each verb needs to be understood, beside --help.
 COMPLETE = {
     'map': ('--ckpt', 'none.ckpt', '--s2', 'none.tif'),
+    'check': ('none',),
     'pack': ('--root', 'none', '--out', 'pack'),
     'import-baseline': ('--config_file=a', '--checkpoint_file=b', '--out=c'),
     'export-baseline': ('--ckpt', 'none.ckpt', '--out', 'b'),
@@ -30,6 +31,7 @@ FLAGS = {
     'export-baseline': ('--ckpt', '--out', '--overwrite'),
     'import-baseline': ('--out', '--overwrite'),
     'pack': ('--out', '--overwrite'),
+    'check': ('--out', '--overwrite', '--json'),
     'demo': ('--out', '--overwrite'),
 }
 
