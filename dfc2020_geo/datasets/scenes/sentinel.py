@@ -17,7 +17,7 @@ from ...bands import BAND_SETS, BANDS, FILE_BANDS, RGB_BANDS, Band, Sensor, band
 from ...classes import IGNORE_INDEX, LegendName, get_scheme, require_legend
 from ...io.addresses import hide_secrets
 from ...io.scenes.headers import RasterHeader
-from ...io.scenes.sensor_images import BandFile, name_header
+from ...io.scenes.sensor_images import BandFile, name_headers
 from ..patches import SampleTransform
 from .rasters import Paths, SceneRasters
 
@@ -71,7 +71,7 @@ class _SensorScenes(SceneRasters):
         Raises:
             RuntimeError: If the file lacks one or has it twice; the message names it.
         """
-        how, named = name_header(file, self._sensor)
+        [(how, named)] = name_headers([file], self._sensor)
         if any(named.count(name) != 1 for name in self.bands):
             raise RuntimeError(
                 f'Expected bands described as {", ".join(self.bands)}, or '

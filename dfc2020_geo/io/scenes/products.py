@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from ...bands import Sensor
 from ..addresses import hide_secrets
-from ..band_names import split_file_name
+from ..band_names import split_file_names
 from ..rasters import SCENE_SUFFIXES
 from .metadata import (
     ProductMetadata,
@@ -135,7 +135,7 @@ def scene_name(paths: Sequence[str], sensor: Sensor) -> str:
         band, or, if that is nothing, the name of their folder.
     """
     stems = [file_stem(path) for path in paths]
-    rests = {split_file_name(name, sensor)[1] for name in stems}
+    rests = {rest for _, rest in split_file_names(stems, sensor)}
     if len(stems) == 1 or len(rests) > 1:
         return stems[0]
     return rests.pop() or last_part(paths[0].removesuffix(last_part(paths[0])))
@@ -299,7 +299,8 @@ def _find_images(folder: Traversable) -> list[Traversable]:
     """
     folders = (folder, *list_gsd_folders(folder))
     files = [file for each in folders for file in list_files(each)]
-    return [file for file in files if split_file_name(file_stem(file.name), 's2')[0]]
+    named = split_file_names([file_stem(file.name) for file in files], 's2')
+    return [file for file, (band, _) in zip(files, named, strict=True) if band]
 
 
 def list_gsd_folders(folder: Traversable) -> list[Traversable]:

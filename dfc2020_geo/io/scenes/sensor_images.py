@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
-from ..band_names import name_band, name_bands, split_file_name
+from ..band_names import is_no_band, judge_names, name_bands, split_file_names
 from .evidence import require_offset, require_order
 from .headers import RasterHeader, read_header
 from .products import Product, SceneImages, file_stem, last_part, open_product
@@ -309,8 +309,8 @@ def _given(
             f'of {_where(files)}, got {len(names)}: {", ".join(names)}.'
         )
     found = []
-    for (file, index), name in zip(spots, names, strict=True):
-        band = name_band(name, sensor)
+    bands = judge_names(names, sensor)
+    for (file, index), name, band in zip(spots, names, bands, strict=True):
         if band in BAND_SETS[sensor]:
             found.append((band, BandFile(file, index, f'--{sensor}_bands')))
         elif name != _OTHER:
@@ -326,33 +326,58 @@ def _recognised(
 ) -> list[tuple[str, BandFile]]:
     return [
         (name, BandFile(file, index, how))
-        for file in files
-        for how, names in [name_header(file, sensor)]
+        for file, (how, names) in zip(files, name_headers(files, sensor), strict=True)
         for index, name in enumerate(names, 1)
         if name
     ]
 
 
-def name_header(file: RasterHeader, sensor: Sensor) -> tuple[str, Sequence[str | None]]:
-    """Name the bands of one file.
+def name_headers(
+    files: Sequence[RasterHeader], sensor: Sensor
+) -> list[tuple[str, Sequence[str | None]]]:
+    """Name the bands of the files of a scene, by all their names and descriptions.
 
     Args:
-        file: The file.
-        sensor: The sensor whose image it holds.
+        files: The files.
+        sensor: The sensor whose image they hold.
 
     Returns:
-        How the bands were recognised, and the name of each, None for another one.
+        Of each file how its bands were recognised, and the name of each, None for
+        another one.
 
     Raises:
         RuntimeError: If they have no names, and the values contradict their position.
     """
-    by_file = split_file_name(file_stem(file.path), sensor)[0]
-    if file.count == 1 and by_file:
-        return 'name of the file', [by_file]
+    single = [file for file in files if file.count == 1]
+    stems = [file_stem(file.path) for file in single]
+    by_file = zip(single, split_file_names(stems, sensor), strict=True)
+    known = {file.path: band for file, (band, _) in by_file if band}
+    others = [file for file in files if file.path not in known]
+    rest = [file for file in others if file.count == 1]
+    texts = [file.descriptions[0] for file in rest]
+    described = dict(
+        zip((f.path for f in rest), name_bands(texts, sensor), strict=True)
+    )
+    return [
+        ('name of the file', [known[file.path]])
+        if file.path in known
+        else _name_header(file, sensor, described.get(file.path))
+        for file in files
+    ]
+
+
+def _name_header(
+    file: RasterHeader, sensor: Sensor, single: str | None
+) -> tuple[str, Sequence[str | None]]:
+    """Name the bands of a file by their descriptions, or by position."""
+    if file.count == 1:
+        is_band = not is_no_band(file_stem(file.path))
+        return 'description', [single if is_band else None]
     names = name_bands(file.descriptions, sensor)
     if any(names):
         return 'description', names
-    if file.count == FILE_BANDS[sensor]:
+    has_other = any(is_no_band(text) for text in file.descriptions if text)
+    if file.count == FILE_BANDS[sensor] and not has_other:
         require_order(file)
         return 'position', BAND_SETS[sensor]
     return '', names

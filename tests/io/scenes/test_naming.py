@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfc2020_geo.bands import BAND_SETS
+from dfc2020_geo.datasets import Sentinel2Scenes
 from dfc2020_geo.io.scenes import open_scene
 from tests.support.scene_files import constant, write
 
@@ -121,3 +122,66 @@ def test_a_band_that_is_there_twice(tmp_path: Path) -> None:
         RuntimeError, match=r'band 1 of .*c\.tif and band 2 of .*c\.tif'
     ):
         open_scene(path, bands=['B02'])
+
+
+FORCE = [
+    'BLUE',
+    'GREEN',
+    'RED',
+    'REDEDGE1',
+    'REDEDGE2',
+    'REDEDGE3',
+    'BROADNIR',
+    'NIR',
+    'SWIR1',
+    'SWIR2',
+]
+
+
+def test_every_reader_knows_the_names_of_force(tmp_path: Path) -> None:
+    bands = ['B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B11', 'B12']
+    image = constant(bands, 3, 4)
+    stack = write(tmp_path / 'a.tif', image, descriptions=FORCE)
+    plain = write(tmp_path / 'plain.tif', image)
+    files = [
+        write(tmp_path / f'x_{name}.tif', image[i : i + 1])
+        for i, name in enumerate(FORCE)
+    ]
+    described = [
+        write(tmp_path / f'{i}.tif', image[i : i + 1], descriptions=[name])
+        for i, name in enumerate(FORCE)
+    ]
+    for named, names in (
+        (stack, None),
+        (files, None),
+        (described, None),
+        (plain, FORCE),
+    ):
+        scene = open_scene(named, bands=bands, s2_bands=names)
+        numbers = scene.read((0, 3), (0, 4))[0][:, 0, 0].tolist()
+        assert numbers == [2, 3, 4, 5, 6, 7, 8, 9, 12, 13]
+    sample = Sentinel2Scenes(stack, bands=bands)[600_000:600_040, 5_299_970:5_300_000]
+    assert sample['image'][:, 0, 0].tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    'name', ['MSK_DETFOO_B02', 'MSK_QUALIT_B02', 'view_zenith_B02', 'B02_stdDev']
+)
+def test_what_is_no_band_is_not_read(tmp_path: Path, name: str) -> None:
+    described = write(
+        tmp_path / 'a.tif', constant(['B02', 'B03'], 3, 4), descriptions=[name, 'B03']
+    )
+    file = write(tmp_path / f'{name}.tif', constant(['B02'], 3, 4))
+    told = write(
+        tmp_path / f'{name}_2.tif', constant(['B02'], 3, 4), descriptions=['B02']
+    )
+    for named in (described, file, told):
+        with pytest.raises(RuntimeError, match=r'Expected the bands B02'):
+            open_scene(named, bands=['B02'])
+
+
+def test_two_bands_beside_others_are_no_polarisations(tmp_path: Path) -> None:
+    image = constant(['VV', 'VH'], 3, 4, 'float32')
+    path = write(tmp_path / 'a.tif', image, descriptions=['incidence angle', 'mask'])
+    with pytest.raises(RuntimeError, match=r'Expected the bands VV, VH'):
+        open_scene(s1=path, bands=['s1'])
