@@ -95,6 +95,23 @@ def check_facts(
             )
 
 
+def check_folders(settings: Sequence[Setting]) -> None:
+    """Refuse folders of no name, which a parser takes for the current one.
+
+    Args:
+        settings: All settings, in the order of their precedence.
+
+    Raises:
+        UsageError: If one is an empty text.
+    """
+    for said in settings:
+        if said.value == '' and said.name.endswith(('_root', '_dir')):
+            raise UsageError(
+                f"Expected a folder for {said.name}, got an empty name ('') in "
+                f'{said.origin}; . is the one you are in.'
+            )
+
+
 def check_numbers(config: Any, settings: Sequence[Setting]) -> None:
     """Refuse numbers that Lightning takes and nothing can be done with.
 

@@ -3,12 +3,14 @@
 import os
 import re
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 from time import monotonic
 
 from ..io.packs import find_damage, open_pack
 from ..io.packs.codecs import FORMATS
 from ..io.packs.writing.pack import Packed, pack_tree
+from ..io.rasters import MAX_PATCH_SIZE
 from .usage import UsageError, VerbParser
 
 _UNITS = {'': 1, 'K': 10**3, 'M': 10**6, 'G': 10**9}
@@ -54,7 +56,14 @@ def run_pack(args: list[str]) -> None:
         root, out = chosen.root.expanduser(), chosen.out.expanduser()
         report = ByteProgress('Packed')
         packed = pack_tree(
-            root, out, chosen.format, size, chosen.workers, report, chosen.overwrite
+            root,
+            out,
+            chosen.format,
+            size,
+            chosen.workers,
+            report,
+            chosen.overwrite,
+            chosen.max_patch_size,
         )
         _tell(packed, chosen.format, out)
 
@@ -62,19 +71,27 @@ def run_pack(args: list[str]) -> None:
 def _parser(verb: str) -> VerbParser:
     parser = VerbParser(verb, description=_DESCRIPTION)
     add = parser.add_argument
-    add('--root', type=Path, help='folder of the data set')
-    add('--out', type=Path, help='folder of the pack')
+    add('--root', type=_folder, help='folder of the data set')
+    add('--out', type=_folder, help='folder of the pack')
     text = 'fast: as in memory; compact: smaller, and slower to read (default: fast)'
     add('--format', choices=[*FORMATS], default='fast', help=text)
     text = 'about how much of the data set is in one file (default: 256MB)'
     add('--shard_size', default='256MB', help=text)
     text = 'processes that read and write (default: one for each core, up to 4)'
     add('--workers', type=int, default=min(4, os.cpu_count() or 1), help=text)
+    text = f'most pixels on a side of a patch (default: {MAX_PATCH_SIZE})'
+    add('--max_patch_size', type=int, default=MAX_PATCH_SIZE, help=text)
     text = 'replace a pack of another source or with other settings'
     add('--overwrite', action='store_true', help=text)
     text = 'read a pack, folder or URL, and say what is not as it was packed'
     add('--verify', metavar='PACK', help=text)
     return parser
+
+
+def _folder(name: str) -> Path:
+    if not name:
+        raise ArgumentTypeError("expected a folder, got ''; . is the one you are in")
+    return Path(name)
 
 
 def _parse_size(text: str) -> int:

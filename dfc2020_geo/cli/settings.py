@@ -32,6 +32,9 @@ _LEVELS = ('init_args', 'dict_kwargs')
 CONFIG_FORMAT = 1
 CONFIG_HEADER = 'dfc2020-geo config, format'
 
+#: Most bytes of a config file.
+_MAX_BYTES = 10_000_000
+
 #: Most values that a YAML file may hold once its aliases are written out.
 _MAX_VALUES = 100_000
 
@@ -258,17 +261,32 @@ def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _plain(text: str) -> Any:
     """Read a flag's value as YAML, or as the text that it is: paths may hold anything."""
     try:
-        value = _load(text)
+        value = _load(text) if text else text
     except yaml.YAMLError:
         return text
     return text if isinstance(value, Mapping) and not text.startswith('{') else value
 
 
+def require_bounded(text: str) -> None:
+    """Refuse YAML whose aliases make it larger than any config is.
+
+    Args:
+        text: The YAML.
+
+    Raises:
+        UsageError: If it is larger with its aliases written out.
+        yaml.YAMLError: If it is none.
+    """
+    if '*' in text and '&' in text:
+        root = yaml.compose(text, yaml.SafeLoader)
+        if root is not None and _count(root, {}) > _MAX_VALUES:
+            raise UsageError(
+                f'Expected YAML of at most {_MAX_VALUES} values, got more.'
+            )
+
+
 def _load(text: str) -> Any:
-    """Read YAML whose aliases do not make it larger than any config is."""
-    root = yaml.compose(text, yaml.SafeLoader)
-    if root is not None and _count(root, {}) > _MAX_VALUES:
-        raise UsageError(f'Expected YAML of at most {_MAX_VALUES} values, got more.')
+    require_bounded(text)
     return yaml.safe_load(text)
 
 
@@ -285,6 +303,8 @@ def _count(node: yaml.Node, known: dict[int, int]) -> int:
 
 def _read_text(path: str) -> str:
     """Read a config file, with today's names of classes."""
+    if (size := Path(path).stat().st_size) > _MAX_BYTES:
+        raise UsageError(f'Expected at most {_MAX_BYTES} bytes, got {size}.')
     return _rename(Path(path).read_text(encoding='utf-8'))
 
 

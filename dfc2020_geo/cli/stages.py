@@ -15,11 +15,12 @@ from pydoc import locate
 from typing import Any
 
 import lightning
-from jsonargparse import Namespace
+from jsonargparse import Namespace, get_loader, set_loader
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from torchgeo.datamodules import BaseDataModule
+from yaml import YAMLError
 
 from ..callbacks import (
     ClassMapWriter,
@@ -35,7 +36,13 @@ from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
 from ..tasks import AtomicCheckpointIO, LandCoverSegmentation
 from ..tasks.checkpoints import find_newest
 from ..tasks.trust import MAKERS, check_arguments, find_task
-from .conflicts import check_facts, check_lr, check_numbers, check_shared_facts
+from .conflicts import (
+    check_facts,
+    check_folders,
+    check_lr,
+    check_numbers,
+    check_shared_facts,
+)
 from .help import describe_settings, shorten, suggest
 from .settings import (
     CONFIG_FORMAT,
@@ -44,6 +51,7 @@ from .settings import (
     Setting,
     find_setting,
     read_settings,
+    require_bounded,
     resolve_configs,
     take_flag,
     write_renamed,
@@ -68,6 +76,9 @@ _PATCH_WRITERS: dict[str, type[Callback]] = {
     'scores': ScoreWriter,
 }
 _SCENE_MAPS = 'scene_maps'
+
+#: The parser's own loader of YAML, which knows no bounds.
+_load_unbounded = get_loader('yaml')
 
 #: Settings of the machine, which a refusal that names none is about.
 _MACHINE = ('trainer.accelerator', 'trainer.devices', 'trainer.strategy')
@@ -123,6 +134,8 @@ class LandCoverCLI(LightningCLI):
         self.args = resolve_configs(given)
         _quieten_libraries(is_training='fit' in self.args[:1])
         self.settings = read_settings(self.args)
+        # In the files that configs and flags name, too.
+        set_loader('yaml', _load_bounded, (YAMLError,))
         self.trusted = (*trust, *trusted, *_named_tasks(self.settings))
         self.checkpoints = AtomicCheckpointIO()
         super().__init__(
@@ -183,6 +196,7 @@ class LandCoverCLI(LightningCLI):
         """Parse the command line; with a checkpoint, on top of what that says."""
         check_shared_facts(self.settings)
         check_lr(self.settings)
+        check_folders(self.settings)
         stage, *rest = args
         path = self._find_checkpoint(stage)
         if path is None:
@@ -382,6 +396,11 @@ def _hide_secrets(record: logging.LogRecord) -> bool:
     """Leave signatures out of what is logged, as of a checkpoint's address."""
     record.msg, record.args = hide_secrets(record.getMessage()), None
     return True
+
+
+def _load_bounded(text: str) -> Any:
+    require_bounded(text)
+    return _load_unbounded(text)
 
 
 def _is_lightnings(error: Exception) -> bool:

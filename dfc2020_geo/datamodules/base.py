@@ -17,6 +17,9 @@ from .loading.raw_batches import RawPatchDataset, collate_raw, reads_raw
 #: The most workers that are started by default.
 _MOST_WORKERS = 4
 
+#: The most that may be asked for.
+_MOST = 1024
+
 #: Kinds of workers that load raw patches.
 Workers = Literal['threads', 'processes']
 
@@ -32,14 +35,14 @@ def choose_num_workers(num_workers: int | None, batch_size: int) -> int:
         The number; for None one worker for each core, at most four.
 
     Raises:
-        ValueError: If one of them is too small.
+        ValueError: If one of them is too small, or there are far too many workers.
     """
     if num_workers is None:
         num_workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-    if batch_size < 1 or num_workers < 0:
+    if batch_size < 1 or not 0 <= num_workers <= _MOST:
         raise ValueError(
-            f'Expected batch_size from 1 and num_workers from 0, got {batch_size} and '
-            f'{num_workers}.'
+            f'Expected batch_size from 1 and num_workers from 0 to {_MOST}, got '
+            f'{batch_size} and {num_workers}.'
         )
     return num_workers
 

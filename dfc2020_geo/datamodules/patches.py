@@ -16,6 +16,7 @@ from ..bands import DEFAULT_BANDS, NanPolicy
 from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset, PatchesNotFoundError
 from ..io.nodata import valid_pixels
+from ..io.rasters import MAX_PATCH_SIZE
 from ..models.contract import data_contract
 from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
@@ -60,6 +61,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         batch_size: int = 32,
         num_workers: int | None = None,
         workers: Workers = 'threads',
+        max_patch_size: int = MAX_PATCH_SIZE,
     ) -> None:
         """Initialize a new LandCoverDataModule instance.
 
@@ -90,10 +92,17 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             workers: What they are: ``'threads'`` of the training's process, which fill
                 batches in place, or ``'processes'``. Datasets of your own that have
                 no ``read_raw`` are loaded by processes.
+            max_patch_size: Most pixels on a side of a patch. A file that claims more is
+                refused before memory is asked for it: a whole scene belongs to
+                ``dfc2020-geo map``.
 
         Raises:
-            ValueError: If a name is unknown or an augmentation unfit for masks.
+            ValueError: If a name is unknown, a number too small or too large, or an
+                augmentation unfit for masks.
         """
+        if max_patch_size < 1:
+            raise ValueError(f'Expected max_patch_size from 1, got {max_patch_size}.')
+        self.max_patch_size = max_patch_size
         if workers not in get_args(Workers):
             raise ValueError(
                 f"Expected workers to be one of {get_args(Workers)}, got '{workers}'."
@@ -167,13 +176,15 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         if chosen.has_cities:
             arguments['cities'] = self.cities
         try:
-            return chosen.dataset(**arguments)
+            dataset = chosen.dataset(**arguments)
         except DatasetNotFoundError as error:
             where = '' if root is None else f'--data.{flag} is its root, '
             raise PatchesNotFoundError(
                 f'{error} (This is {name}, for {split}: {where}--data.{split} names '
                 'another set.)'
             ) from error
+        dataset.max_patch_size = self.max_patch_size
+        return dataset
 
     def _dataloader_factory(self, split: str) -> DataLoader[Any]:
         """Load each patch of a dataset once an epoch.

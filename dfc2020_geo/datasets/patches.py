@@ -16,7 +16,7 @@ from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
 from ..io.grid import RasterGrid
 from ..io.packs import open_pack
-from ..io.rasters import fill_image, read_grid
+from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_grid
 from ..io.tiffs import RawBands
 from .indexing.names import rename
 from .indexing.packed import PackTree
@@ -61,11 +61,13 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         transforms: Transforms of samples.
         files: Files of each patch.
         note: Caveat about scores on this split, or an empty string.
+        max_patch_size: Most pixels on a side of a patch; set it before one is read.
     """
 
     splits: ClassVar[tuple[str, ...]]
     all_bands = tuple(BANDS)
     rgb_bands = RGB_BANDS
+    max_patch_size: int = MAX_PATCH_SIZE
 
     _legend: ClassVar[LegendName]  # legend of the labels, if there are any
     _label_bands: ClassVar[int] = 0  # number of bands in a label's file
@@ -110,6 +112,11 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
         self.cmap = ListedColormap(np.divide(colors, 255), name=scheme)
+        if not str(root).strip():
+            raise PatchesNotFoundError(
+                "Expected the root of the data, got an empty name (''); give a folder, "
+                'or . for the one you are in.'
+            )
         try:
             self._pack = open_pack(root)
             self.root = self._pack.root if self._pack else Path(root).expanduser()
@@ -197,7 +204,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             reader = (
                 PackReader(self._pack, self.files, wanted)
                 if self._pack
-                else TreeReader(self.files, wanted)
+                else TreeReader(self.files, wanted, self.max_patch_size)
             )
             self._last_reader = reader
         return reader

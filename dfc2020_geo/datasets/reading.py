@@ -8,7 +8,7 @@ import numpy as np
 
 from ..bands import FILE_BANDS, Band, Sensor
 from ..io.packs import Pack
-from ..io.rasters import fill_image, read_raw, require_real
+from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_raw, require_real
 from ..io.tiffs import RawBands
 from .indexing.files import PatchFiles
 from .indexing.names import FileKind
@@ -49,10 +49,12 @@ class TreeReader:
     Attributes:
         files: The files of each patch.
         wanted: What is read of them.
+        max_size: Most pixels on a side of a patch.
     """
 
     files: PatchTable
     wanted: WantedBands
+    max_size: int = MAX_PATCH_SIZE
 
     def read(
         self, index: int, out: Mapping[Any, np.ndarray]
@@ -74,7 +76,9 @@ class TreeReader:
         for kind, (indexes, num_bands) in self.wanted.items():
             path = getattr(files, kind)
             if path is not None:
-                found[kind] = read_raw(path, indexes, num_bands, out.get(kind))
+                found[kind] = read_raw(
+                    path, indexes, num_bands, out.get(kind), self.max_size
+                )
                 if kind != 'label':
                     require_real(path, found[kind])
         return found

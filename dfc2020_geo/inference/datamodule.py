@@ -15,6 +15,7 @@ from ..bands import DEFAULT_BANDS, NanPolicy
 from ..datamodules.base import PendingSelector, choose_num_workers
 from ..datamodules.checks import require_check, tell_findings
 from ..io.scenes import ResamplingName, check_scene, limit_cache, open_scene
+from ..io.scenes.headers import MAX_SCENE_SIZE
 from ..io.value_checks import CheckMode, Flags
 from ..models.contract import data_contract
 from ..samplers.tiling import Blending
@@ -94,6 +95,7 @@ class SceneDataModule(BaseDataModule):
         blending: Blending = 'cosine',
         batch_size: int = 2,
         num_workers: int = 0,
+        max_scene_size: int = MAX_SCENE_SIZE,
         check: CheckMode = 'error',
     ) -> None:
         """Initialize a new SceneDataModule instance.
@@ -121,6 +123,7 @@ class SceneDataModule(BaseDataModule):
                 overlap, ``'linear'`` and ``'cosine'`` fade over.
             batch_size: Number of tiles in a batch.
             num_workers: Number of processes that read; with 0, a thread reads ahead.
+            max_scene_size: Most pixels on a side of a file, refused by its header.
             check: What a check of some values does: with ``'error'``, values that make
                 no map stop the run and doubtful ones bring a warning; with ``'warn'``
                 all bring a warning, with ``'off'`` none are looked at. Undeclared fill
@@ -140,6 +143,7 @@ class SceneDataModule(BaseDataModule):
             's2_offset': s2_offset,
             's1_power': s1_power,
             'resampling': resampling,
+            'max_scene_size': max_scene_size,
         }
         self.bands = bands
         self.tiling: dict[str, Any] = {

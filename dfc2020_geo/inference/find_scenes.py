@@ -1,6 +1,7 @@
 """Scenes below a path, and pairing of Sentinel-1 with Sentinel-2 by name."""
 
 import logging
+import math
 from collections.abc import Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -187,7 +188,7 @@ def _group(paths: Sequence[str], sensor: Sensor) -> list[tuple[str, SceneImages]
     single: list[str] = []
     for path in paths:
         band, rest = split_file_name(file_stem(path), sensor)
-        if band and read_header(path).count == 1:
+        if band and read_header(path, math.inf).count == 1:
             groups.setdefault(rest, []).append(path)
         else:
             single.append(path)

@@ -39,6 +39,10 @@ _VIRTUAL = re.compile(r'(/vsi\w+/(\{|\d+_\d+,)?)+')
 #: and to addresses on the network, and a file's name does not tell.
 _PATCH_DRIVER = 'GTiff'
 
+#: Pixels on the longer side of a patch, at most, unless more are asked for. Those of
+#: SEN12MS and DFC2020 have 256; a file that claims more may be a whole scene, or damaged.
+MAX_PATCH_SIZE = 2048
+
 #: Read a patch without looking for files beside it or for its georeferencing.
 _ALONE = {
     'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
@@ -155,8 +159,9 @@ def read_raw(
     indexes: Sequence[int],
     num_bands: int | None = None,
     out: np.ndarray | None = None,
+    max_size: int = MAX_PATCH_SIZE,
 ) -> RawBands:
-    """Read some bands of a raster, and what the file declares as no data.
+    """Read some bands of a patch, and what the file declares as no data.
 
     Args:
         path: File to read.
@@ -164,23 +169,24 @@ def read_raw(
         num_bands: Number of bands that the file must have, if that is known.
         out: Array for the bands, which becomes the *values* if it has their shape and
             type and lies in one piece; otherwise it may hold anything.
+        max_size: Most pixels on a side. Memory is asked for after that is checked.
 
     Returns:
         The bands in the file's own type.
 
     Raises:
-        RuntimeError: If the file cannot be read or has another number of bands;
-            the message names it.
+        RuntimeError: If the file cannot be read, is too large or has another number of
+            bands; the message names it.
     """
     if os.path.exists(f'{path}{SIDECAR}'):
-        return _read(path, indexes, num_bands, out)
+        return _read(path, indexes, num_bands, out, max_size)
     try:
-        pixels = read_strips(path, indexes, out)
+        pixels = read_strips(path, indexes, out, max_size)
     except DamagedError as error:
         raise _unreadable(path, error) from error
     if pixels is None:
         with rasterio.Env(**_ALONE):
-            return _read(path, indexes, num_bands, out)
+            return _read(path, indexes, num_bands, out, max_size)
     require_bands(path, pixels.num_bands, indexes, num_bands)
     return pixels
 
@@ -190,9 +196,18 @@ def _read(
     indexes: Sequence[int],
     num_bands: int | None,
     out: np.ndarray | None,
+    max_size: int,
 ) -> RawBands:
     with open_raster(path, _PATCH_DRIVER) as raster:
         require_bands(path, raster.count, indexes, num_bands)
+        if max(raster.shape) > max_size:
+            height, width = raster.shape
+            raise RuntimeError(
+                f'Expected a patch of at most {max_size} pixels a side, got {height} x '
+                f'{width} in {path}; map a whole scene with dfc2020-geo map, or allow '
+                f'such patches with max_patch_size={max(raster.shape)} '
+                '(--data.max_patch_size; of pack, --max_patch_size).'
+            )
         if out is not None and not _takes(out, raster, indexes):
             out = None
         values = raster.read(list(indexes), out=out)

@@ -94,21 +94,36 @@ def limit_cache(size: int) -> None:
         set_gdal_config('GDAL_CACHEMAX', size)
 
 
-def read_header(path: str) -> RasterHeader:
+#: Pixels on the longer side of a scene, at most, unless more are asked for: 2000 km of
+#: 10 m. Memory grows with the width.
+MAX_SCENE_SIZE = 200_000
+
+
+def read_header(path: str, max_size: float = MAX_SCENE_SIZE) -> RasterHeader:
     """Read the header of a raster.
 
     Args:
         path: What GDAL opens.
+        max_size: Most pixels on a side. One that claims more may be damaged, and is
+            refused before memory is asked for.
 
     Returns:
         What it says.
 
     Raises:
-        RuntimeError: If the raster cannot be opened, has no bands or holds complex
-            numbers; the message names it.
+        RuntimeError: If the raster cannot be opened, is too large, has no bands or holds
+            complex numbers; the message names it.
     """
     with open_raster(path) as raster:
         plain = hide_secrets(path)
+        if max(raster.shape) > max_size:
+            height, width = raster.shape
+            raise RuntimeError(
+                f'Expected a scene of at most {max_size} pixels a side, got {height} x '
+                f'{width} in {plain}; its header may be damaged: cut it with '
+                'gdal_translate, or allow such scenes with --data.max_scene_size '
+                f'{max(raster.shape)} (max_scene_size).'
+            )
         if raster.count == 0:
             raise RuntimeError(
                 f'Expected a raster with bands, got {plain} without any; name one of '

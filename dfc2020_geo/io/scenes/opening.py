@@ -9,7 +9,7 @@ from typing import get_args
 from ...bands import Band, Sensor, select_bands
 from ..grid import Lattice, RasterGrid, covers, lattice, overlaps
 from ..rasters import GDAL_ERRORS
-from .headers import Handles, RasterHeader
+from .headers import MAX_SCENE_SIZE, Handles, RasterHeader
 from .products import SceneImages, open_product
 from .radiometry import Coding
 from .reading import BandReader, Scene
@@ -34,6 +34,7 @@ def open_scene(
     s2_offset: float | None = None,
     s1_power: bool = False,
     resampling: ResamplingName = 'bilinear',
+    max_scene_size: float = MAX_SCENE_SIZE,
 ) -> Scene:
     """Open a scene on the grid of its 10 m bands of Sentinel-2.
 
@@ -51,6 +52,8 @@ def open_scene(
             and 0 for files without them.
         s1_power: Whether Sentinel-1 is linear power, to be converted to decibels.
         resampling: How Sentinel-1 is brought to the grid, if it is on another one.
+        max_scene_size: Most pixels on a side of a file. One that claims more is refused by
+            its header, before memory is asked for.
 
     Returns:
         The scene; its image is not read yet.
@@ -75,9 +78,13 @@ def open_scene(
     images = []
     for sensor, wanted in groupby(select_bands(bands), key=lambda band: band.sensor):
         if sensor == 's2':
-            found = find_bands(tuple(wanted), s2, s2_bands, given_offset=s2_offset)
+            found = find_bands(
+                tuple(wanted), s2, s2_bands, s2_offset, max_size=max_scene_size
+            )
         else:
-            found = find_bands(tuple(wanted), s1, s1_bands, power=s1_power)
+            found = find_bands(
+                tuple(wanted), s1, s1_bands, power=s1_power, max_size=max_scene_size
+            )
         images.append(found)
     main = images[0].finest
     readers: list[BandReader] = []

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
 from ..band_names import is_no_band, judge_names, name_bands, split_file_names
 from .evidence import require_offset, require_order
-from .headers import RasterHeader, read_header
+from .headers import MAX_SCENE_SIZE, RasterHeader, read_header
 from .products import Product, SceneImages, file_stem, last_part, open_product
 from .radiometry import Coding
 
@@ -181,6 +181,7 @@ def find_bands(
     names: Sequence[str] | None,
     given_offset: float | None = None,
     power: bool = False,
+    max_size: float = MAX_SCENE_SIZE,
 ) -> SensorImages:
     """Find the bands of one sensor.
 
@@ -190,6 +191,7 @@ def find_bands(
         names: Names of all bands of these files, where they cannot be recognised.
         given_offset: What the user has added to the stored numbers.
         power: Whether they are linear power.
+        max_size: Most pixels on a side of a file.
 
     Returns:
         The images; every band to read has its file.
@@ -207,7 +209,7 @@ def find_bands(
             f'got none; give --{sensor}.'
         )
     product = open_product(named, sensor)
-    headers = [read_header(path) for path in product.paths]
+    headers = [read_header(path, max_size) for path in product.paths]
     files = assign(headers, sensor, names)
     _require(wanted, files, headers, sensor)
     images = SensorImages(product, bands, files, given_offset, power)

@@ -65,7 +65,10 @@ class RawBands(NamedTuple):
 
 
 def read_strips(
-    path: Path | str, indexes: Sequence[int], out: np.ndarray | None = None
+    path: Path | str,
+    indexes: Sequence[int],
+    out: np.ndarray | None = None,
+    max_size: float = math.inf,
 ) -> RawBands | None:
     """Read bands of a TIFF of strips.
 
@@ -73,6 +76,7 @@ def read_strips(
         path: File to read.
         indexes: Positions of the bands, counted from 1.
         out: Array for the bands, which is taken if it :func:`fits`.
+        max_size: Most pixels on a side.
 
     Returns:
         The bands; None if GDAL must read the file, or say what is wrong with it. Then
@@ -85,6 +89,8 @@ def read_strips(
         with open(path, 'rb', buffering=0, opener=_open) as file:
             layout = find_layout(file)
             if layout is None or not 1 <= min(indexes) <= max(indexes) <= layout.count:
+                return None
+            if max(layout.height, layout.width) > max_size:
                 return None
             strips = _Strips(file, layout)
             shape = (len(indexes), layout.height, layout.width)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...atomic import replacing
+from ...rasters import MAX_PATCH_SIZE
 from ...run_record import LOCK_NAME, RECORD_NAME, FileStamp, RunRecord, is_own_file
 from ..codecs import FORMATS
 from ..manifest import MANIFEST, SHARDS, Manifest, damaged, is_begun
@@ -53,6 +54,7 @@ def pack_tree(
     workers: int = 1,
     report: PackProgress = lambda done, total: None,
     overwrite: bool = False,
+    max_patch_size: int = MAX_PATCH_SIZE,
 ) -> Packed:
     """Make a pack of a tree of rasters.
 
@@ -68,6 +70,7 @@ def pack_tree(
         report: Is told how many bytes of how many were packed.
         overwrite: Whether a pack of another source or with other settings may be
             replaced.
+        max_patch_size: Most pixels on a side of a raster.
 
     Returns:
         What was packed.
@@ -99,7 +102,7 @@ def pack_tree(
             # Another process may have finished it meanwhile.
             is_new = not _is_finished(out, settings, run)
             if is_new:
-                _write(plan, run, settings, workers, report)
+                _write(plan, run, settings, workers, report, max_patch_size)
     _remove_record(out)  # the manifest is it from here on
     size = Manifest.read(out).num_bytes + (out / MANIFEST).stat().st_size
     return Packed(
@@ -216,13 +219,14 @@ def _write(
     settings: dict[str, Any],
     workers: int,
     report: PackProgress,
+    max_patch_size: int,
 ) -> None:
     out = run.directory
     run.begin()
     (out / SHARDS).mkdir(exist_ok=True)
     remove_leftovers(out, len(plan.shards))
     jobs = [
-        ShardJob(number, plan.root, run, plan.format, files)
+        ShardJob(number, plan.root, run, plan.format, files, max_patch_size)
         for number, files in enumerate(plan.shards)
     ]
     _write_shards(jobs, run, plan.num_bytes, workers, report)

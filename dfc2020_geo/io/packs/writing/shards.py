@@ -41,6 +41,7 @@ class ShardJob:
         run: The record of the run, in the folder of the pack.
         format: Format of the pack.
         files: The rasters, in order.
+        max_patch_size: Most pixels on a side of one.
     """
 
     number: int
@@ -48,6 +49,7 @@ class ShardJob:
     run: RunRecord
     format: str
     files: list[SourceFile]
+    max_patch_size: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def write_shard(job: ShardJob) -> None:
 def _add(job: ShardJob, file: SourceFile, writer: TensorWriter) -> RasterRow:
     path = job.root / file.path
     grid = read_grid(path)
-    pixels = _read(path)
+    pixels = _read(path, job.max_patch_size)
     if file.has_changed(job.root):
         raise RuntimeError(
             f'Expected the source to stay as it is while it is packed, got a change of '
@@ -164,10 +166,10 @@ def _name_crs(wkt: str | None) -> str | None:
     return name if CRS.from_string(name).to_wkt() == wkt else wkt
 
 
-def _read(path: Path) -> RawBands:
+def _read(path: Path, max_size: int) -> RawBands:
     """Read all bands of a raster."""
-    count = read_raw(path, [1]).num_bands
-    pixels = read_raw(path, range(1, count + 1), count)
+    count = read_raw(path, [1], max_size=max_size).num_bands
+    pixels = read_raw(path, range(1, count + 1), count, max_size=max_size)
     require_real(path, pixels)
     return pixels
 
