@@ -17,6 +17,7 @@ _POINTS = 21
 
 #: Degrees of longitude.
 _HALF_TURN = 180
+_TURN = 2 * _HALF_TURN
 
 #: Parts into which a side is cut before it is projected.
 _PIECES = 8
@@ -135,6 +136,13 @@ class RasterGrid:
             for column, row in zip(columns, rows, strict=True)
         ]
 
+    @property
+    def longitude(self) -> float | None:
+        """Longitude of the middle in degrees; None in a CRS with other units."""
+        if not self.crs or not self.crs.is_geographic:
+            return None
+        return (self.transform @ (self.width / 2, self.height / 2))[0]
+
     def outline(self) -> dict[str, Any]:
         """Return the outer edge as a GeoJSON polygon, counterclockwise, in the CRS.
 
@@ -190,7 +198,11 @@ def lattice(grid: RasterGrid, raster: RasterGrid) -> Lattice | None:
     """
     if grid.crs != raster.crs:
         return None
-    a, b, c, d, e, f = (~raster.transform @ grid.transform)[:6]
+    transform = raster.transform
+    if (middle := grid.longitude) is not None and raster.longitude is not None:
+        turn = count_from(raster.longitude, middle) - raster.longitude
+        transform = Affine.translation(turn, 0) @ transform if turn else transform
+    a, b, c, d, e, f = (~transform @ grid.transform)[:6]
     if max(abs(b) * grid.height, abs(d) * grid.width) > _TOLERANCE:
         return None
     return Lattice(_axis(e, f, grid.height), _axis(a, c, grid.width))
@@ -259,9 +271,27 @@ def overlaps(raster: RasterGrid, grid: RasterGrid) -> bool:
     known = np.isfinite(x) & np.isfinite(y)  # where the grid's CRS reaches
     if not known.any():
         return False
-    columns, rows = ~grid.transform @ (x[known], y[known])
+    x, y = x[known], y[known]
+    if (middle := grid.longitude) is not None:
+        # Around the raster first: an edge may be half a turn from the grid.
+        x = count_from(x, x[0])
+        x = x + count_from(x.mean(), middle) - x.mean()
+    columns, rows = ~grid.transform @ (x, y)
     beside = columns.max() <= 0 or columns.min() >= grid.width
     return not (beside or rows.max() <= 0 or rows.min() >= grid.height)
+
+
+def count_from(longitude: Any, middle: float) -> Any:
+    """Count longitudes such that they are at most half a turn from another one.
+
+    Args:
+        longitude: Longitudes in degrees: a number or an array.
+        middle: The other one; 181 and -179 are the same, and both are in use.
+
+    Returns:
+        The same longitudes, as whole turns more or less.
+    """
+    return longitude + _TURN * np.round((middle - longitude) / _TURN)
 
 
 def steps(raster: RasterGrid, grid: RasterGrid) -> tuple[float, float]:

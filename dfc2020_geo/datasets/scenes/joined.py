@@ -4,13 +4,14 @@ from typing import Any
 
 import torch
 from rasterio import Affine
+from shapely import affinity
 from torch import Tensor
 from torchgeo.datasets import GeoDataset, IntersectionDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...bands import BANDS
 from ...classes import IGNORE_INDEX
-from ...io.grid import RasterGrid
+from ...io.grid import RasterGrid, count_from
 from ...io.nodata import complete_pixels
 from ..plotting import DrawsSamples
 from .files import DatasetFiles
@@ -52,6 +53,7 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             ValueError: If one names no bands, a band is in two of them, several hold
                 labels, or the first one is turned against its CRS.
         """
+        _count_alike(dataset1, dataset2)
         super().__init__(dataset1, dataset2, spatial_only=True)
         self.leaves = [leaf for d in (dataset1, dataset2) for leaf in _leaves(d)]
         names = [name for leaf in self.leaves for name in _bands(leaf)]
@@ -147,6 +149,22 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
                 left + width,
             )
         return grid, slice(top, top + height), slice(left, left + width)
+
+
+def _count_alike(dataset: GeoDataset, other: GeoDataset) -> None:
+    """Count the longitudes of a dataset's index as another dataset does."""
+    if not dataset.crs.is_geographic or other.crs != dataset.crs:
+        return
+    left, _, right, _ = dataset.index.total_bounds
+    for each in {id(d): d for d in (other, *_leaves(other))}.values():
+        turns = [
+            float(count_from(box.centroid.x, (left + right) / 2) - box.centroid.x)
+            for box in each.index.geometry
+        ]
+        if any(turns):
+            boxes = zip(each.index.geometry, turns, strict=True)
+            moved = [affinity.translate(box, turn) for box, turn in boxes]
+            each.index = each.index.set_geometry(moved, crs=dataset.crs)
 
 
 def _has_rasters(leaf: Any) -> bool:

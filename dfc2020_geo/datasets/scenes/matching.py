@@ -10,11 +10,13 @@ from typing import Any
 import pyproj
 import shapely
 from geopandas import GeoDataFrame, GeoSeries
+from shapely import affinity
 from torchgeo.datasets import DatasetNotFoundError, RasterDataset
 
 from ...bands import Band, Sensor, select_bands
 from ...classes import LegendName
 from ...io.addresses import hide_secrets
+from ...io.grid import count_from
 from ...io.rasters import open_raster
 from ...io.scenes.products import file_stem
 from ..indexing.layout import name_some
@@ -124,7 +126,7 @@ def _open_scene(
     scene: Any = openers[first]([path])
     kinds, footprint = [first], _footprint(path, scene.crs)
     for kind, index in indexes.items():
-        candidates = index.filepath[index.intersects(box)]
+        candidates = index.filepath[_intersect(index, box)]
         overlaps = _overlaps(candidates, footprint, scene)
         if not overlaps:
             raise ValueError(
@@ -140,22 +142,39 @@ def _open_scene(
     return scene
 
 
+def _intersect(index: GeoDataFrame, box: Any) -> Any:
+    """Tell which files may lie where a box is, in whatever turn it is counted."""
+    turns = [affinity.translate(box, turn) for turn in (-360, 0, 360)]
+    return index.intersects(shapely.union_all(turns))
+
+
 def _overlaps(
     files: Iterable[str], footprint: Any, scene: JoinedScenes
 ) -> dict[str, Any]:
     """Intersect the footprints of files with another, and keep more than a pixel."""
-    found = {file: _footprint(file, scene.crs) & footprint for file in sorted(files)}
+    middle = footprint.centroid.x
+    found = {
+        file: _footprint(file, scene.crs, middle) & footprint for file in sorted(files)
+    }
     pixel = math.prod(scene.res)
     return {file: overlap for file, overlap in found.items() if overlap.area > pixel}
 
 
-def _footprint(path: str, crs: pyproj.CRS) -> Any:
-    """Return the footprint of a file in a CRS."""
+def _footprint(path: str, crs: pyproj.CRS, middle: float | None = None) -> Any:
+    """Return the footprint of a file in a CRS; in degrees, counted from a longitude."""
     with open_raster(path) as raster:
         corners = [(0, 0), (raster.width, 0), raster.shape[::-1], (0, raster.height)]
         outline = shapely.Polygon([raster.transform @ corner for corner in corners])
         outline = outline.segmentize(outline.length / _PIECES)
-        return GeoSeries([outline], crs=raster.crs).to_crs(crs).iloc[0]
+        outline = GeoSeries([outline], crs=raster.crs).to_crs(crs).iloc[0]
+    if not crs.is_geographic:
+        return outline
+    points = shapely.get_coordinates(outline)
+    points[:, 0] = count_from(points[:, 0], points[0, 0])
+    if middle is not None:
+        own = points[:, 0].mean()
+        points[:, 0] += count_from(own, middle) - own
+    return shapely.set_coordinates(outline, points)
 
 
 def _choose(path: str, first: str, kind: str, overlaps: Mapping[str, Any]) -> list[str]:

@@ -5,15 +5,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyproj
 from rasterio import Affine
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
+from rasterio.transform import from_origin
+from rasterio.warp import transform as transform_points
 from torchgeo.datasets import DatasetNotFoundError, GeoDataset, RasterDataset
 from torchgeo.datasets.utils import GeoSlice, Sample
 
 from ...bands import Band
 from ...io.addresses import hide_secrets, is_address
-from ...io.grid import RasterGrid
+from ...io.grid import RasterGrid, count_from
 from ...io.rasters import SCENE_SUFFIXES
 from ...io.scenes.headers import RasterHeader, read_header
 from ...io.scenes.opening import require_georeference
@@ -112,6 +115,9 @@ class SceneRasters(DrawsSamples, RasterDataset):
         grid = RasterGrid(crs, transform, height, width)
         if crs == dst_crs and grid.is_north_up:
             return transform, width, height, False
+        if CRS.from_user_input(dst_crs).is_geographic:
+            # Across 180 degrees, GDAL's own proposal would go around the Earth.
+            return _plan_degrees(grid, dst_crs)
         return super()._compute_affine_warp_grid(crs, transform, width, height, dst_crs)
 
     def __getitem__(self, index: GeoSlice) -> Sample:
@@ -145,6 +151,15 @@ class SceneRasters(DrawsSamples, RasterDataset):
             other: Images or labels, of torchgeo as well.
         """
         return JoinedScenes(self, other)
+
+
+def _plan_degrees(grid: RasterGrid, crs: Any) -> tuple[Affine, int, int, bool]:
+    """Return the pixels in degrees that hold a raster, as many as it has."""
+    ring = grid.outline()['coordinates'][0]
+    x, y = map(np.asarray, transform_points(grid.crs, crs, *zip(*ring, strict=True)))
+    x = count_from(x, x[0])
+    size = (np.ptp(x) / grid.width, np.ptp(y) / grid.height)
+    return from_origin(x.min(), y.max(), *size), grid.width, grid.height, True
 
 
 def _locate(path: Path | str) -> Path | str:

@@ -38,7 +38,7 @@ def warp_options(
         'dtype': 'float32',
         'tolerance': tolerance,
     }
-    if crs := _wrapped_crs(file):
+    if crs := _wrapped_crs(file, grid):
         options['src_crs'] = crs
     scales = steps(file, grid)
     # Measured anew in each window if they are not given.
@@ -47,16 +47,23 @@ def warp_options(
     return options
 
 
-def _wrapped_crs(grid: RasterGrid) -> CRS | None:
-    """Return a CRS whose longitudes go on beyond 180 degrees, if those of a grid do.
+def _wrapped_crs(file: RasterGrid, grid: RasterGrid) -> CRS | None:
+    """Return the CRS of a file with longitudes that go on beyond 180 degrees.
 
-    GDAL looks for what lies at 179 degrees west at -179 degrees, not at 181.
+    GDAL looks for what lies at 179 degrees west at -179 degrees, not at 181. None where
+    neither the file nor the grid goes on beyond 180 degrees.
     """
+    middle = file.longitude
+    if middle is None or not (_leaves_turn(file) or _leaves_turn(grid)):
+        return None
+    return CRS.from_dict(file.crs.to_dict() | {'lon_wrap': middle})
+
+
+def _leaves_turn(grid: RasterGrid) -> bool:
+    """Tell whether a grid has longitudes beyond 180 degrees."""
     columns, rows = (0, grid.width) * 2, (0, 0, grid.height, grid.height)
     x = [x for x, _ in grid.coordinates(columns, rows)]
-    if not grid.crs.is_geographic or -180 <= min(x) <= max(x) <= 180:
-        return None
-    return CRS.from_dict(grid.crs.to_dict() | {'lon_wrap': sum(x) / len(x)})
+    return grid.longitude is not None and not -180 <= min(x) <= max(x) <= 180
 
 
 def view_with_nan(file: RasterHeader, index: int) -> str:
