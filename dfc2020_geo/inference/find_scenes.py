@@ -11,23 +11,29 @@ from ..bands import Sensor
 from ..datasets.indexing.names import group_names
 from ..datasets.indexing.pairing import file_name, pair, require_twins
 from ..io.addresses import hide_secrets
-from ..io.band_names import split_file_name
-from ..io.scenes.headers import read_header
+from ..io.band_names import is_no_band, split_file_names
+from ..io.scenes.headers import RasterHeader, read_header
 from ..io.scenes.products import (
     ImagePaths,
     SceneImages,
     file_stem,
     find_folder,
     gdal_path,
+    images_folder,
     is_safe,
+    last_part,
     list_files,
     list_folders,
     list_gsd_folders,
     open_product,
     scene_name,
 )
+from ..io.scenes.sensor_images import name_headers
 
 logger = logging.getLogger(__name__)
+
+#: Numbers of bands of a picture: red, green and blue, perhaps with opacity.
+_PICTURE_BANDS = (3, 4)
 
 
 class SceneSources(NamedTuple):
@@ -167,12 +173,14 @@ def _expand_folder(
     folder: Traversable, sensor: Sensor
 ) -> list[tuple[str, SceneImages]]:
     """Find the scenes in a folder, not in those within it."""
+    folder = images_folder(folder)
     if is_safe(folder) or list_gsd_folders(folder):
         return _open([gdal_path(folder)], sensor)
     products = [f for f in list_folders(folder) if is_safe(f)]
     packed = list_files(folder, ('.safe.zip',))
     paths = [gdal_path(product) for product in (*products, *packed)]
-    scenes = _group([gdal_path(file) for file in list_files(folder)], sensor)
+    files = [gdal_path(file) for file in list_files(folder)]
+    scenes = _group(files, sensor, folder)
     return [*scenes, *_open(paths, sensor)]
 
 
@@ -182,21 +190,58 @@ def _open(paths: Sequence[Path | str], sensor: Sensor) -> list[tuple[str, SceneI
     return [(product.name, product) for product in products]
 
 
-def _group(paths: Sequence[str], sensor: Sensor) -> list[tuple[str, SceneImages]]:
-    """Bring the files together that hold one band each of one scene."""
+def _group(
+    paths: Sequence[str], sensor: Sensor, where: object = ''
+) -> list[tuple[str, SceneImages]]:
+    """Bring the files together that hold one band each of one scene.
+
+    Beside bands and stacks lie true colour images, masks and other layers, which are
+    left out and named: one of the sensor's bands, or several, make a scene.
+    """
+    headers = {path: _try_header(path) for path in paths}
+    bands = [path for path, header in headers.items() if header and header.count == 1]
+    named = split_file_names([file_stem(path) for path in bands], sensor)
     groups: dict[str, list[str]] = {}
-    single: list[str] = []
-    for path in paths:
-        band, rest = split_file_name(file_stem(path), sensor)
-        if band and read_header(path, math.inf).count == 1:
+    left_out = []
+    for path, (band, rest) in zip(bands, named, strict=True):
+        if band or (rest := _describe(headers[path], sensor)) is not None:
             groups.setdefault(rest, []).append(path)
         else:
-            single.append(path)
-    # Beside the bands of a scene lie its true colour image and its masks.
-    beside = tuple(rest for rest, files in groups.items() if len(files) > 1)
-    single = [p for p in single if not file_stem(p).startswith(beside)]
-    scenes = [*groups.values(), *([path] for path in single)]
+            left_out.append(path)
+    stacks = [path for path in headers if path not in bands]
+    pictures = [path for path in stacks if _is_picture(path, headers[path])]
+    if left_out := sorted([*left_out, *pictures]):
+        logger.warning(
+            'Left out of %s, as they hold no bands of Sentinel-%s: %s',
+            hide_secrets(where or 'what was named'),
+            sensor[1],
+            ', '.join(last_part(path) for path in left_out),
+        )
+    scenes = [*groups.values(), *([p] for p in stacks if p not in pictures)]
     return [
         (scene_name(files, sensor), files if len(files) > 1 else files[0])
         for files in scenes
     ]
+
+
+def _try_header(path: str) -> RasterHeader | None:
+    """Read a header; None if it cannot be read, which whoever maps the scene is told."""
+    try:
+        return read_header(path, math.inf)
+    except RuntimeError:
+        return None
+
+
+def _describe(header: RasterHeader | None, sensor: Sensor) -> str | None:
+    """Group a file without a band in its name by its description."""
+    [(_, names)] = name_headers([header], sensor) if header else [('', [None])]
+    return '' if names[0] else None
+
+
+def _is_picture(path: str, header: RasterHeader | None) -> bool:
+    """Tell whether a raster of several bands is none of reflectance or backscatter."""
+    if is_no_band(file_stem(path)):
+        return True
+    if header is None or any(header.descriptions):
+        return False
+    return {*header.dtypes} == {'uint8'} and header.count in _PICTURE_BANDS

@@ -211,17 +211,23 @@ def split_file_names(
         [('B02', 'b2'), ('B11', 'b2'), ('B12', 'b2')]
     """
     names = [_GSD.sub('', stem) if sensor == 's2' else stem for stem in stems]
-    found = _find(names, sensor)
     options = [
-        _can_be_file(name, own, len(names) > 1)
-        for name, own in zip(names, found, strict=True)
+        _list_options(name, claims, len(names) > 1)
+        for name, claims in zip(names, _find(names, sensor), strict=True)
     ]
-    chosen = _pick_one(names, options)
-    bands = _resolve(names, [[claim] if claim else [] for claim in chosen], sensor)
-    return [
-        (band, _tidy(_cut(name, claim))) if band and claim else (None, stem)
-        for stem, name, claim, band in zip(stems, names, chosen, bands, strict=True)
-    ]
+    chosen = _choose(names, options)
+    scenes: dict[str, list[int]] = {}
+    for i, (name, own) in enumerate(zip(names, chosen, strict=True)):
+        if own:
+            scenes.setdefault(_tidy(_cut(name, own)), []).append(i)
+    found: list[tuple[str | None, str]] = [(None, stem) for stem in stems]
+    for scene, members in scenes.items():
+        texts, claims = [names[i] for i in members], [chosen[i] for i in members]
+        bands = _resolve(texts, claims, sensor)
+        for i, band in zip(members, bands, strict=True):
+            if band:
+                found[i] = band, scene
+    return found
 
 
 def judge_names(texts: Sequence[str], sensor: Sensor) -> list[str | None]:
@@ -340,42 +346,51 @@ def _intersect(claims: Sequence[_Claim], only_counted: bool) -> frozenset[str]:
     return frozenset.intersection(*others)
 
 
-def _can_be_file(
+def _list_options(
     name: str, claims: Sequence[_Claim], is_one_of_several: bool
-) -> list[_Claim]:
-    """Keep the claims that can be the band of a file: codes, else colours.
+) -> list[list[_Claim]]:
+    """List the parts of a file's name that can be its band: codes, colours, or both.
 
     The name of a single file is that of a place as often, as of the Red Sea: a colour
     counts at its end alone.
     """
-    codes = [claim for claim in claims if claim.is_code]
-    return codes or [c for c in claims if is_one_of_several or c.stop == len(name)]
+    own = [c for c in claims if c.is_code or is_one_of_several or c.stop == len(name)]
+    both = [own] if len(own) > 1 and _intersect(own, False) else []
+    return [*both, *([claim] for claim in own)]
 
 
-def _pick_one(
-    names: Sequence[str], claims: Sequence[Sequence[_Claim]]
-) -> list[_Claim | None]:
-    """Choose one claim of each name: the one in which the names of a scene differ."""
-    options = [
-        (claim.bands, _cut(name, claim))
-        for name, own in zip(names, claims, strict=True)
-        for claim in own
+def _choose(
+    names: Sequence[str], options: Sequence[Sequence[list[_Claim]]]
+) -> list[list[_Claim]]:
+    """Choose the part of each name in which it differs from others of its scene."""
+    rests = {
+        (_intersect(option, False), _cut(name, option))
+        for name, own in zip(names, options, strict=True)
+        for option in own
+    }
+    sizes = Counter(rest for _, rest in rests)
+    return [
+        _choose_one(name, own, [sizes[_cut(name, option)] for option in own])
+        for name, own in zip(names, options, strict=True)
     ]
-    num_bands = Counter(rest for _, rest in {*options})
-    chosen: list[_Claim | None] = []
-    for name, own in zip(names, claims, strict=True):
-        if len({claim.bands for claim in own}) < 2:
-            chosen.append(own[-1] if own else None)
-            continue
-        sizes = [num_bands[_cut(name, claim)] for claim in own]
-        best = [c for c, size in zip(own, sizes, strict=True) if size == max(sizes)]
-        padded = [c for c in best if name[c.start + 1 : c.start + 2] == '0']
-        chosen.append((padded or best)[-1] if max(sizes) > 1 else None)
-    return chosen
 
 
-def _cut(name: str, claim: _Claim) -> str:
-    return name[: claim.start] + name[claim.stop :]
+def _choose_one(
+    name: str, options: Sequence[list[_Claim]], sizes: Sequence[int]
+) -> list[_Claim]:
+    if max(sizes, default=0) > 1:
+        best = [o for o, size in zip(options, sizes, strict=True) if size == max(sizes)]
+        padded = [o for o in best if name[o[0].start + 1 : o[0].start + 2] == '0']
+        return (padded or best)[-1]
+    codes = [option for option in options if all(claim.is_code for claim in option)]
+    bands = {_intersect(option, False) for option in codes or options}
+    return (codes or options)[-1] if len(bands) == 1 else []
+
+
+def _cut(name: str, claims: Sequence[_Claim]) -> str:
+    for claim in sorted(claims, key=lambda claim: -claim.start):
+        name = name[: claim.start] + name[claim.stop :]
+    return name
 
 
 def _normalise(token: str) -> str:

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dfc2020_geo.bands import BAND_SETS
@@ -168,3 +169,86 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     (tmp_path / 'a.zip').write_bytes(b'PK no zip')
     with pytest.raises(RuntimeError, match=r'damaged one: .*a\.zip'):
         find_scenes(tmp_path / 'a.zip')
+
+
+R = ('B02', 'B03', 'B04', 'B08')
+
+
+@pytest.mark.parametrize('prefix', ['site1_', ''])
+def test_stacks_beside_single_bands_are_scenes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, prefix: str
+) -> None:
+    folder = tmp_path / 'mix'
+    for band in R:
+        write(folder / f'{prefix}{band}.tif', constant([band], 8, 9))
+    for name in ('site10', 'site1_2021', 'other'):
+        write(folder / f'{name}.tif', constant(R, 8, 9), descriptions=R)
+    for name in (
+        'MSK_CLDPRB_20m',
+        f'{prefix}SCL',
+        'dem',
+        f'{prefix}AOT',
+        'MSK_DETFOO_B02',
+    ):
+        write(folder / f'{name}.tif', constant(['B02'], 8, 9))
+    for name, count in (('T32TNS_TCI', 3), ('rgb', 3), ('scene_PVI', 3), ('qa60', 2)):
+        write(folder / f'{name}.tif', np.ones((count, 8, 9), np.uint8))
+    scenes = find_scenes(folder)
+    single = prefix.rstrip('_') or 'mix'
+    assert [s.name for s in scenes] == sorted(['other', 'site10', 'site1_2021', single])
+    for scene in scenes:
+        image, _ = open_scene(scene.s2, bands=['s2-10m']).read((0, 1), (0, 1))
+        assert image.ravel().tolist() == [2, 3, 4, 8]
+    [text] = caplog.messages
+    for name in (
+        'MSK_CLDPRB',
+        'SCL',
+        'dem',
+        'AOT',
+        'DETFOO',
+        'TCI',
+        'rgb',
+        'PVI',
+        'qa60',
+    ):
+        assert f'{name}' in text
+
+
+def test_a_granule_is_its_images(tmp_path: Path) -> None:
+    for write_product in (write_l1c, write_l2a):
+        safe = write_product(tmp_path)
+        granules = safe / 'GRANULE'
+        [granule] = granules.iterdir()
+        for band in BAND_SETS['s2']:
+            for kind in ('DETFOO', 'QUALIT'):
+                path = granule / 'QI_DATA' / f'MSK_{kind}_{band}.jp2'
+                write(path, np.full((1, 36, 36), 1, np.uint8))
+        for named in (granules, granule, granule / 'IMG_DATA'):
+            [scene] = find_scenes(named)
+            opened = open_scene(scene.s2, bands=['s2-10m'])
+            assert all('IMG_DATA' in r.file.path for r in opened.readers), named
+            assert any('offset -1000' in note for note in opened.notes)
+        with pytest.raises(FileNotFoundError, match=r'no rasters'):
+            find_scenes(granule / 'QI_DATA')
+
+
+def test_files_are_brought_together_by_description(tmp_path: Path) -> None:
+    for number, band in enumerate(R):
+        write(
+            tmp_path / 's' / f'{number}.tif',
+            constant([band], 8, 9),
+            descriptions=[band],
+        )
+    [scene] = find_scenes(tmp_path / 's')
+    image, _ = open_scene(scene.s2, bands=['s2-10m']).read((0, 1), (0, 1))
+    assert image.ravel().tolist() == [2, 3, 4, 8]
+
+
+def test_an_area_may_be_called_as_a_band_is(tmp_path: Path) -> None:
+    for area in ('b2', 'b8'):
+        for name in ('blue', 'green', 'red', 'nir', 'scl'):
+            write(tmp_path / f'{area}_{name}.tif', constant(['B02'], 8, 9))
+    scenes = find_scenes(tmp_path)
+    assert [scene.name for scene in scenes] == ['b2', 'b8']
+    for scene in scenes:
+        open_scene(scene.s2, bands=['s2-10m'])

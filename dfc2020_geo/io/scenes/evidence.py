@@ -76,7 +76,9 @@ def _read(file: RasterHeader) -> np.ndarray:
             for index in range(1, file.count + 1)
         ]
     numbers = np.array([np.concatenate(parts) for parts in bands], np.float64)
-    known = np.isfinite(numbers).all(axis=0) & numbers.any(axis=0)
+    # What is the same in all bands is fill, declared or not.
+    known = np.isfinite(numbers).all(axis=0)
+    known &= (numbers != numbers[0]).any(axis=0) if file.count > 1 else numbers[0] != 0
     for band, nodata in zip(numbers, file.nodata, strict=True):
         if nodata:
             known &= band != nodata

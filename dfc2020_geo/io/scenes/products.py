@@ -120,7 +120,21 @@ def find_folder(named: Path | str) -> Traversable | None:
         return path.parent if is_metadata else None
     inner = list_folders(folder)
     packed = str(named).lower().endswith('.zip') and not list_files(folder)
-    return inner[0] if packed and len(inner) == 1 else folder
+    return images_folder(inner[0] if packed and len(inner) == 1 else folder)
+
+
+def images_folder(folder: Traversable) -> Traversable:
+    """Find the images of a granule.
+
+    Args:
+        folder: A granule of a product, or another folder.
+
+    Returns:
+        The folder ``IMG_DATA`` of a granule, beside its masks and quicklooks; another
+        folder itself.
+    """
+    images = folder / 'IMG_DATA'
+    return images if images.is_dir() else folder
 
 
 def scene_name(paths: Sequence[str], sensor: Sensor) -> str:

@@ -28,6 +28,9 @@ def write_notes(images: SensorImages, readers: Sequence[BandReader]) -> Iterator
         yield from describe_offset(images)
     elif images.power:
         yield f'{images.title}: linear power, converted to decibels'
+    read = {band_file.file.path for band_file in images.band_files.values()}
+    if others := [last_part(p) for p in images.product.paths if p not in read]:
+        yield f'{images.title}: no band in {", ".join(others)}'
     yield from _nodata(images)
     yield from _alignment(images, readers)
 
