@@ -14,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from ..bands import Sensor
 from ..datasets.checking import (
+    CheckJournal,
     Level,
     PatchReport,
     check_patches,
@@ -78,6 +79,7 @@ def run_check(args: list[str]) -> None:
         print(json.dumps(found, indent=2))
     if chosen.out:
         write_text(chosen.out, json.dumps(found, indent=2))
+        chosen.out.with_name(f'{chosen.out.name}.part').unlink(missing_ok=True)
     if chosen.skip_list:
         spoilt = sorted({f for of in reports.values() for r in of for f in r.spoilt})
         write_text(chosen.skip_list, ''.join(f'{file}\n' for file in spoilt))
@@ -99,7 +101,8 @@ def _parser(verb: str) -> VerbParser:
     text = 'write the files of patches with errors, for --data.skip_list'
     add('--skip_list', type=Path, metavar='FILE', help=text)
     add('--json', action='store_true', help='print JSON in place of a table')
-    add('--out', type=Path, metavar='FILE', help='write all that was found as JSON')
+    text = 'write all that was found as JSON; with it, a check that was stopped goes on'
+    add('--out', type=Path, metavar='FILE', help=text)
     text = 'replace the files that --out and --skip_list name'
     add('--overwrite', action='store_true', help=text)
     text = 'threads that read (default: twice the cores)'
@@ -124,9 +127,17 @@ def _check(path: str, chosen: Any) -> Iterator[PatchReport]:
         return
     for patch_set in sets:
         counter = _Counter(patch_set.name)
-        yield check_patches(tree, pack, patch_set, chosen.deep, chosen.workers, counter)
+        yield check_patches(
+            tree, pack, patch_set, chosen.deep, chosen.workers, counter,
+            _journal(chosen.out),
+        )  # fmt: skip
     if not sets:
         yield _check_scenes(path)
+
+
+def _journal(out: Path | None) -> CheckJournal | None:
+    """Open what an earlier run for the same file has seen."""
+    return CheckJournal(out.with_name(f'{out.name}.part')) if out else None
 
 
 def _check_scenes(path: str) -> PatchReport:

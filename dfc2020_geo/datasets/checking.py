@@ -4,17 +4,22 @@ Pairing and lists first, then the headers of all files and the pixels of some pa
 request the pixels of all.
 """
 
+import contextlib
 import hashlib
+import json
+from base64 import b64decode, b64encode
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import batched
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from .. import __version__
 from ..bands import BANDS, FILE_BANDS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
 from ..io.grid import RasterGrid
@@ -45,7 +50,7 @@ _SENSORS: tuple[Sensor, ...] = ('s2', 's1')
 _SAMPLED = 64
 
 #: Pixels of a patch in the sample of its set, and patches in it at the most.
-_PIXELS, _MOST_PATCHES = 256, 2000
+_PIXELS, _MOST_PATCHES = 64, 2000
 
 #: Patches that are given to the threads at a time.
 _CHUNK = 1000
@@ -164,6 +169,87 @@ class _Look:
     def has_error(self) -> bool:
         return any(remark.level == 'error' for remark in self.remarks)
 
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {
+            'digest': self.digest.hex(),
+            'codes': [*self.codes.items()],
+            'samples': {
+                sensor: [len(values), b64encode(values.tobytes()).decode()]
+                for sensor, values in self.samples.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> '_Look':
+        return cls(
+            stored['id'],
+            [Remark(*remark) for remark in stored['remarks']],
+            stored['size'] and tuple(stored['size']),
+            bytes.fromhex(stored['digest']),
+            dict(stored['codes']),
+            {
+                sensor: np.frombuffer(b64decode(text), np.float32).reshape(count, -1)
+                for sensor, (count, text) in stored['samples'].items()
+            },
+        )
+
+
+class CheckJournal:
+    """A file of what was seen already, so that a check that was stopped goes on.
+
+    Patches count as seen as long as no file of theirs has another size or time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Initialize a new CheckJournal instance.
+
+        Args:
+            path: The file; it may be missing, and may end in a line that is not whole.
+        """
+        self.path, self._seen = path, {}
+        text = path.read_text('utf-8', 'replace') if path.exists() else ''
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                stored = json.loads(line)
+                looks = [_Look.from_json(look) for look in stored['looks']]
+                self._seen[stored['key']] = looks
+        # What was cut off stays a line of its own.
+        self._start = '' if not text or text.endswith('\n') else '\n'
+
+    def look(
+        self,
+        files: Sequence[PatchFiles],
+        deep: bool,
+        look: Callable[[], Iterable[_Look]],
+    ) -> list[_Look]:
+        """Take what was seen of some patches, or look now.
+
+        Args:
+            files: Files of the patches.
+            deep: Whether pixels are read.
+            look: Looks at them.
+
+        Returns:
+            What is seen of each.
+        """
+        key = self._key(files, deep)
+        if key not in self._seen:
+            looks = [*look()]
+            line = json.dumps({'key': key, 'looks': [x.to_json() for x in looks]})
+            with self.path.open('a', encoding='utf-8') as file:
+                file.write(f'{self._start}{line}\n')
+            self._start = ''
+            return looks
+        return self._seen[key]
+
+    def _key(self, files: Sequence[PatchFiles], deep: bool) -> str:
+        digest = hashlib.blake2b(f'{__version__} {deep}'.encode(), digest_size=16)
+        for path in (path for patch in files for path in _paths(patch).values()):
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                digest.update(f'{path} {state.st_size} {state.st_mtime_ns}\n'.encode())
+        return digest.hexdigest()
+
 
 def open_tree(root: Path | str) -> tuple[Tree, Pack | None]:
     """Open a folder of patches, or a pack of one.
@@ -210,6 +296,7 @@ def check_patches(
     deep: bool = False,
     workers: int = 4,
     progress: Progress = lambda done, total: None,
+    journal: CheckJournal | None = None,
 ) -> PatchReport:
     """Check the files of a set.
 
@@ -220,6 +307,7 @@ def check_patches(
         deep: Whether to read the pixels of all patches.
         workers: Number of threads.
         progress: Is told of each patch.
+        journal: What was seen by a check that was stopped; of packs nothing is kept.
 
     Returns:
         What was found.
@@ -240,9 +328,8 @@ def check_patches(
     if pack and deep:
         for text in find_damage(pack, lambda done, total: None):
             report.add('error', tree.root, text)
-    _check_each(
-        report, _Looker(tree, pack, patches, patch_set, deep), workers, progress
-    )
+    looker = _Looker(tree, pack, patches, patch_set, deep)
+    _check_each(report, looker, workers, progress, None if pack else journal)
     return report
 
 
@@ -308,13 +395,17 @@ def _check_strays(report: PatchReport, tree: Tree, of: PatchSet) -> None:
 
 
 def _check_each(
-    report: PatchReport, looker: '_Looker', workers: int, progress: Progress
+    report: PatchReport,
+    looker: '_Looker',
+    workers: int,
+    progress: Progress,
+    journal: CheckJournal | None,
 ) -> None:
     """Look at each patch, and compare it with the others."""
     digests: dict[bytes, str] = {}
     samples: dict[Sensor, list[np.ndarray]] = defaultdict(list)
     total, root = len(looker.patches), looker.tree.root
-    for index, look in enumerate(looker.look_at_all(workers)):
+    for index, look in enumerate(looker.look_at_all(workers, journal)):
         report.remarks += look.remarks
         report.codes.update(look.codes)
         files = looker.patches[index]
@@ -381,11 +472,19 @@ class _Looker:
         self.has_headers = pack is None
         self.every = 1 if deep else max(1, len(patches) // _SAMPLED)
 
-    def look_at_all(self, workers: int) -> Iterator[_Look]:
+    def look_at_all(
+        self, workers: int, journal: CheckJournal | None
+    ) -> Iterator[_Look]:
         """Look at all patches, in their order."""
         with ThreadPoolExecutor(workers) as pool:
             for chunk in batched(range(len(self.patches)), _CHUNK):
-                yield from pool.map(self.look_at, chunk)
+                if journal is None:
+                    yield from pool.map(self.look_at, chunk)
+                else:
+                    files = [self.patches[index] for index in chunk]
+                    yield from journal.look(
+                        files, self.deep, partial(pool.map, self.look_at, chunk)
+                    )
 
     def look_at(self, index: int) -> _Look:
         files = self.patches[index]

@@ -11,7 +11,9 @@ import pytest
 import rasterio
 from rasterio import Affine
 
+from dfc2020_geo.datasets import checking
 from dfc2020_geo.datasets.checking import (
+    CheckJournal,
     PatchReport,
     check_patches,
     find_patch_sets,
@@ -213,3 +215,39 @@ def test_a_known_damaged_patch_is_no_error(tmp_path: Path) -> None:
         archive.extractall(tmp_path, filter='data')
     levels = [level for level, _, _ in _told(tmp_path / 'tree' / 'sen12ms')]
     assert 'error' not in levels
+
+
+def test_a_check_that_was_stopped_goes_on(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(good / 'unlabeled', tmp_path / 'tree')
+    monkeypatch.setattr('dfc2020_geo.datasets.checking._CHUNK', 1)
+    tree, _ = open_tree(root)
+    (patch_set,) = find_patch_sets(tree)
+    first, second, _ = sorted((root / 's2').iterdir())
+    shutil.copy(first, second)
+
+    def check(journal: Path) -> PatchReport:
+        return check_patches(
+            tree, None, patch_set, deep=True, journal=CheckJournal(journal)
+        )
+
+    whole = check(tmp_path / 'whole')
+    assert any('once more' in remark.message for remark in whole.remarks) is False
+    lines = (tmp_path / 'whole').read_text().splitlines(keepends=True)
+    assert len(lines) == 3
+    (tmp_path / 'part').write_text(lines[0] + lines[1] + lines[2][:100])
+    reads: list[Path] = []
+    read = checking.read_patch_header
+    monkeypatch.setattr(
+        checking,
+        'read_patch_header',
+        lambda path, *a: reads.append(path) or read(path, *a),
+    )
+    assert check(tmp_path / 'part') == whole
+    assert len(reads) == 2  # the two images of the last patch
+    reads.clear()
+    assert check(tmp_path / 'part') == whole
+    assert not reads
+    _cut(first)  # another file under the same name is looked at
+    assert any(remark.path == str(first) for remark in check(tmp_path / 'part').remarks)
