@@ -55,6 +55,8 @@ def _data(args: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Any]
         **{name: network[name] for name in ('bands', 'scheme', 'nan')},
         'batch_size': args['batch_size'],
         'num_workers': args['workers'],
+        # Values are told of, and read as in 2020.
+        'check': 'warn',
     }
 
 

@@ -198,6 +198,7 @@ def translate_flags(given: argparse.Namespace) -> list[str]:
         f'data.{SETS[name].data}_root': given.data_dir,
         'data.batch_size': given.batch_size,
         'data.num_workers': given.workers,
+        'data.check': 'warn',
         'trainer.devices': 1,
         'class_maps.output_dir': given.out_dir,
         'previews.max_previews': 0 if given.preview_dir is None else 'null',

@@ -110,8 +110,14 @@ class PatchWriter(BasePredictionWriter):
             'root': str(Path(dataset.root).resolve()),
             'options': self.options(),
         }
+        if dataset.fills:
+            fills = {s: [f'{n:.9g}' for n in own] for s, own in dataset.fills.items()}
+            settings['fills'] = fills
         outputs = [f'{name}{suffix}' for name in names for suffix in self.suffixes]
         self.record = RunRecord(self.output_dir, settings, outputs)
+        checks = getattr(getattr(trainer, 'datamodule', None), 'checks', None)
+        for found in checks.results.values() if checks else ():
+            self.record.findings += found['findings']
         pending: list[str] = []
         if trainer.is_global_zero:
             self.record.lock()

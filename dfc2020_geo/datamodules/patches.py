@@ -17,11 +17,13 @@ from ..classes import IGNORE_INDEX
 from ..datasets import PatchDataset, PatchesNotFoundError
 from ..io.nodata import valid_pixels
 from ..io.rasters import MAX_PATCH_SIZE
+from ..io.value_checks import CheckMode, Flags
 from ..models.contract import data_contract
 from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import Batch, PrepareBatch, join_bands, take_bands
 from .base import PendingSelector, ResumableDataModule, Workers, choose_num_workers
+from .checks import SetChecks, require_check
 from .loading.raw_batches import RawPatch, reads_raw, require_one_size
 from .named_sets import SETS
 
@@ -62,6 +64,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         num_workers: int | None = None,
         workers: Workers = 'threads',
         max_patch_size: int = MAX_PATCH_SIZE,
+        check: CheckMode = 'error',
     ) -> None:
         """Initialize a new LandCoverDataModule instance.
 
@@ -95,6 +98,12 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             max_patch_size: Most pixels on a side of a patch. A file that claims more is
                 refused before memory is asked for it: a whole scene belongs to
                 ``dfc2020-geo map``.
+            check: What a check of some patches of each set does, before work begins:
+                with ``'error'``, values that no result can be right with stop the run,
+                as codes outside the legend do, undeclared fill is read as no data
+                (unless *nan* is ``'baseline'``), and doubtful values bring a warning;
+                ``'warn'`` warns of all that and changes nothing, ``'off'`` looks at
+                nothing.
 
         Raises:
             ValueError: If a name is unknown, a number too small or too large, or an
@@ -110,6 +119,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(PatchDataset, batch_size, num_workers)
         self.workers = workers
+        self.checks = SetChecks(require_check(check), nan, Flags())
         self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
         for split, name in self.sets.items():
             if name not in SETS:
@@ -145,8 +155,9 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
 
         Raises:
             DatasetNotFoundError: If a set's root is empty or missing.
-            ValueError: If a stage that needs labels is served by a set without, or
-                *stage* is another.
+            RuntimeError: If a patch that is looked at cannot be read.
+            ValueError: If a stage that needs labels is served by a set without, a check
+                finds that no result can be right, or *stage* is another.
         """
         stage = str(getattr(stage, 'value', stage))
         if stage not in _SPLITS:
@@ -157,9 +168,16 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             name = self.sets[split]
             if split != 'predict' and not SETS[name].is_labelled:
                 raise ValueError(f"Expected a labelled set for {split}, got '{name}'.")
-            setattr(self, f'{split}_dataset', self._build(split, name))
+            dataset = self._build(split, name)
+            if self.checks.mode != 'off':
+                named = f'{split} ({name})'
+                dataset.fills = self.checks.check(
+                    named, dataset.sample(), dataset.scheme
+                )
+            setattr(self, f'{split}_dataset', dataset)
             if split == 'train':
                 self.forget_order()
+        self.checks.record(self.trainer, stage)
 
     def _build(self, split: str, name: str) -> PatchDataset:
         chosen = SETS[name]

@@ -1,6 +1,8 @@
 """Datasets of the patches of scenes, for training and for scoring."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,11 +10,46 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchgeo.datasets.utils import Sample
 
-from ..classes import IGNORE_INDEX, ClassScheme
+from ..classes import IGNORE_INDEX, ClassScheme, LegendName
 from ..datasets import JoinedScenes
 from ..datasets.plotting import DrawsSamples
+from ..io.value_checks import SensorSample, SetSample
 from ..samplers.tiling import Span
 from ..samplers.windows import PatchWindow, draw_windows, grid_windows
+
+#: The most scenes, and files of each kind in a scene, that a sample for a check reads.
+_MOST_SCENES, _MOST_FILES = 12, 4
+
+
+def sample_scenes(scenes: Sequence[JoinedScenes], legend: LegendName) -> SetSample:
+    """Read some pixels of some scenes, as they are stored, for a check.
+
+    Args:
+        scenes: The scenes, of the same bands.
+        legend: The legend of their labels.
+
+    Returns:
+        The pixels.
+
+    Raises:
+        RuntimeError: If a file cannot be read; the message names it.
+    """
+    chosen = scenes[:: max(len(scenes) // _MOST_SCENES, 1)][:_MOST_SCENES]
+    images: dict[tuple[str, ...], list[SensorSample]] = {}
+    codes: Counter[float] = Counter()
+    for files in (files for scene in chosen for files in scene.files):
+        for part in files.sample_files(_MOST_FILES):
+            if isinstance(part, SensorSample):
+                images.setdefault(part.bands, []).append(part)
+            else:
+                numbers, counts = np.unique(part, return_counts=True)
+                codes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+    sensors = tuple(
+        replace(first, values=np.concatenate([p.values for p in parts], axis=1))
+        for parts in images.values()
+        for first in parts[:1]
+    )
+    return SetSample(sensors, codes, legend, f'{len(chosen)} of {len(scenes)} scenes')
 
 
 class ScenePatches(DrawsSamples, Dataset[Sample]):

@@ -13,12 +13,14 @@ from torchgeo.datasets.utils import Sample
 from ..bands import DEFAULT_BANDS, NanPolicy, Sensor, select_bands
 from ..classes import LegendName, get_scheme, require_legend
 from ..datasets import JoinedScenes, Sentinel1Scenes, Sentinel2Scenes, open_scenes
+from ..io.value_checks import CheckMode, Flags
 from ..models.contract import data_contract
 from ..samplers.windows import WindowSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import PrepareBatch
 from .base import ResumableDataModule, choose_num_workers
-from .scene_patches import GriddedPatches, RandomPatches
+from .checks import SetChecks, require_check
+from .scene_patches import GriddedPatches, RandomPatches, sample_scenes
 
 # A Path would lose a slash of GDAL's virtual paths.
 ScenePaths = str | Path | Sequence[str | Path] | None
@@ -60,6 +62,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         length: int | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,
+        check: CheckMode = 'error',
     ) -> None:
         """Initialize a new SceneTrainingDataModule instance.
 
@@ -96,6 +99,8 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             batch_size: Number of patches in a batch.
             num_workers: Number of worker processes that load patches; by default one
                 for each core, but no more than four.
+            check: What a check of some pixels does before work begins, see
+                :class:`LandCoverDataModule`.
 
         Raises:
             ValueError: If a name is unknown, numbers make no patches, or an
@@ -124,6 +129,8 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             's1': s1_dataset,
         }
         self.s2_offset, self.legend = s2_offset, require_legend(legend)
+        flags = Flags(s2_offset='--data.s2_offset', legend='--data.legend')
+        self.checks = SetChecks(require_check(check), nan, flags)
         self.bands, self.scheme, self.nan = select_bands(bands), scheme, nan
         self.size, self.overlap = (patch_size, patch_size), overlap
         self.contract = data_contract(self.bands, scheme, nan)
@@ -139,7 +146,9 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
 
         Raises:
             FileNotFoundError: If there are no files of a kind.
-            ValueError: If a scene lacks images or labels, or *stage* is another.
+            RuntimeError: If a file cannot be read.
+            ValueError: If a scene lacks images or labels, a check finds that no result
+                can be right, or *stage* is another.
         """
         stage = str(getattr(stage, 'value', stage))
         if stage not in _SPLITS:
@@ -150,6 +159,11 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         size, scheme = self.size, get_scheme(self.scheme)
         for split in _SPLITS[stage]:
             scenes = self._open(split)
+            if self.checks.mode != 'off':
+                sample = sample_scenes(scenes, self.legend)
+                fills = self.checks.check(self.sets[split], sample, scheme)
+                for files in (files for scene in scenes for files in scene.files):
+                    files.fills = fills
             if split == 'train':
                 self.train_dataset = RandomPatches(scenes, size, scheme, self.length)
                 self.forget_order()
@@ -157,6 +171,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
                 patches = GriddedPatches(scenes, size, scheme, self.overlap)
                 patches.pad(self.trainer.world_size if self.trainer else 1)
                 setattr(self, f'{split}_dataset', patches)
+        self.checks.record(self.trainer, stage)
 
     def _open(self, split: str) -> list[JoinedScenes]:
         sensors: set[Sensor] = {band.sensor for band in self.bands}

@@ -1,7 +1,9 @@
 """Base class of the patch datasets: samples in file units, selection, class map names."""
 
 import copy
+import math
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -18,12 +20,16 @@ from ..io.grid import RasterGrid
 from ..io.packs import open_pack
 from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_grid
 from ..io.tiffs import RawBands
+from ..io.value_checks import Fills, SensorSample, SetSample
 from .indexing.names import rename
 from .indexing.packed import PackTree
 from .indexing.table import PatchTable
 from .indexing.trees import FolderTree, ReducedTree
 from .plotting import DrawsSamples
 from .reading import PackReader, TreeReader, other_sizes, store_bands, want_bands
+
+#: Pixels of a patch that a sample for a check has, about.
+_MOST_PIXELS = 8192
 
 SampleTransform = Callable[[Sample], Sample]
 
@@ -62,6 +68,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         files: Files of each patch.
         note: Caveat about scores on this split, or an empty string.
         max_patch_size: Most pixels on a side of a patch; set it before one is read.
+        fills: Undeclared numbers that are read as no data, by sensor.
     """
 
     splits: ClassVar[tuple[str, ...]]
@@ -109,6 +116,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self.transforms = transforms
         self._last_reader: TreeReader | PackReader | None = None
         self.note = ''
+        self.fills: Fills = {}
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
         self.cmap = ListedColormap(np.divide(colors, 255), name=scheme)
@@ -158,8 +166,9 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         height, width = next(iter(bands.values())).values.shape[1:]
         image = np.empty((len(self.bands), height, width), np.float32)
         channels = np.cumsum([len(pixels.values) for pixels in bands.values()])[:-1]
-        for part, pixels in zip(np.split(image, channels), bands.values(), strict=True):
-            fill_image(part, pixels)
+        parts = np.split(image, channels)
+        for part, (sensor, pixels) in zip(parts, bands.items(), strict=True):
+            fill_image(part, pixels, self.fills.get(sensor, ()))
         sample: Sample = {'image': torch.from_numpy(image)}
         if codes is not None:
             sample['mask'] = torch.from_numpy(self._encode(index, codes)).long()
@@ -188,7 +197,9 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         out = out or {}
         bands, codes = self._read_patch(index, out)
         stored: dict[str, np.ndarray] = {
-            sensor: store_bands(sensor, pixels, out.get(sensor))
+            sensor: store_bands(
+                sensor, pixels, out.get(sensor), self.fills.get(sensor, ())
+            )
             for sensor, pixels in bands.items()
         }
         if codes is not None:
@@ -233,6 +244,53 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
                 f'{self.files[index].label}: {error} Replace this file or take the '
                 'patch out.'
             ) from None
+
+    def sample(self, num_patches: int = 24) -> SetSample:
+        """Read some pixels of some patches, as they are stored, for a check.
+
+        Args:
+            num_patches: The most patches to read; they are spread over the set, or lie
+                together where each part of it would have to be fetched first.
+
+        Returns:
+            The pixels.
+
+        Raises:
+            RuntimeError: As for a sample.
+        """
+        positions = range(len(self))[:: max(len(self) // num_patches, 1)][:num_patches]
+        if self._pack is not None and self._pack.url is not None:
+            positions = range(len(self))[:num_patches]
+        images: dict[Sensor, list[np.ndarray]] = {}
+        undeclared: dict[Sensor, list[float]] = {}
+        codes: Counter[float] = Counter()
+        for index in positions:
+            bands, labels = self._read_patch(index, {})
+            for sensor, pixels in bands.items():
+                _, height, width = pixels.values.shape
+                step = math.ceil(math.sqrt(height * width / _MOST_PIXELS))
+                values = pixels.values[:, ::step, ::step]
+                image = values.astype(np.result_type(values.dtype, np.float32))
+                if pixels.nodata is None or not np.isnan(pixels.nodata):
+                    undeclared.setdefault(sensor, []).append(np.isnan(image).mean())
+                fill_image(image, RawBands(values, pixels.nodata, pixels.num_bands))
+                images.setdefault(sensor, []).append(image.reshape(len(image), -1))
+            if labels is not None:
+                numbers, counts = np.unique(labels, return_counts=True)
+                codes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+        return SetSample(
+            tuple(
+                SensorSample(
+                    bands=tuple(b.name for b in self.bands if b.sensor == sensor),
+                    values=np.concatenate(parts, axis=1),
+                    undeclared=float(np.mean(undeclared.get(sensor, [0]))),
+                )
+                for sensor, parts in images.items()
+            ),
+            codes,
+            getattr(self, '_legend', None),
+            f'{len(positions)} of {len(self)} patches',
+        )
 
     def select(self, indices: Iterable[int]) -> Self:
         """Keep some patches.

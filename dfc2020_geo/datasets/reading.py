@@ -140,7 +140,10 @@ class PackReader:
 
 
 def store_bands(
-    sensor: Sensor, pixels: RawBands, out: np.ndarray | None = None
+    sensor: Sensor,
+    pixels: RawBands,
+    out: np.ndarray | None = None,
+    fills: Sequence[float] = (),
 ) -> np.ndarray:
     """Keep bands in the smallest type that scaling turns into the same bits.
 
@@ -148,6 +151,7 @@ def store_bands(
         sensor: The sensor of the bands.
         pixels: The bands as they were read. They may be changed.
         out: Where they go, if shape and type fit.
+        fills: Numbers without data that the file does not declare.
 
     Returns:
         Array of shape ``(bands, H, W)``: uint16 for Sentinel-2 whose file holds uint8
@@ -157,13 +161,15 @@ def store_bands(
     values = pixels.values
     if sensor != 's2' or values.dtype not in _NARROW:
         image = _place(values, np.dtype(np.float32), out)
-        fill_image(image, pixels)
+        fill_image(image, pixels, fills)
         return image
     stored = _place(values, np.dtype(np.uint16), out)
     if stored is not values:
         np.copyto(stored, values)
     if pixels.nodata:
         stored[stored == pixels.nodata] = 0
+    for number in fills:
+        stored[stored == number] = 0
     return stored
 
 

@@ -13,7 +13,7 @@ from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..datamodules.base import PendingSelector, choose_num_workers
-from ..datamodules.checks import require_check, tell_findings
+from ..datamodules.checks import require_check, takes_fills, tell_findings
 from ..io.scenes import ResamplingName, check_scene, limit_cache, open_scene
 from ..io.scenes.headers import MAX_SCENE_SIZE
 from ..io.value_checks import CheckMode, Flags
@@ -125,9 +125,9 @@ class SceneDataModule(BaseDataModule):
             num_workers: Number of processes that read; with 0, a thread reads ahead.
             max_scene_size: Most pixels on a side of a file, refused by its header.
             check: What a check of some values does: with ``'error'``, values that make
-                no map stop the run and doubtful ones bring a warning; with ``'warn'``
-                all bring a warning, with ``'off'`` none are looked at. Undeclared fill
-                that is found is no data.
+                no map stop the run, undeclared fill is no data (unless *nan* is
+                ``'baseline'``), and doubtful ones bring a warning; ``'warn'`` warns of
+                all that and changes nothing, ``'off'`` looks at nothing.
 
         Raises:
             ValueError: If a band, the scheme, *nan* or *check* is unknown, or a number of tiles
@@ -145,7 +145,7 @@ class SceneDataModule(BaseDataModule):
             'resampling': resampling,
             'max_scene_size': max_scene_size,
         }
-        self.bands = bands
+        self.bands, self.nan = bands, nan
         self.tiling: dict[str, Any] = {
             'size': size,
             'overlap': overlap,
@@ -181,7 +181,7 @@ class SceneDataModule(BaseDataModule):
             for note in scene.notes:
                 rank_zero_info(f'  {note}')
             if self.check != 'off':
-                scene = check_scene(scene, FLAGS)
+                scene = check_scene(scene, FLAGS, takes_fills(self.check, self.nan))
             tell_findings(scene.findings, self.check, name)
             scenes.append(scene)
         needed = max(s.estimate_blocks(self.tiling['size']) for s in scenes)

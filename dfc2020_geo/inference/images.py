@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..classes import IGNORE_INDEX
-from ..datamodules.checks import require_check, tell_findings
+from ..datamodules.checks import require_check, takes_fills, tell_findings
 from ..io.scenes import check_scene, open_scene
 from ..io.value_checks import CheckMode
 from ..tasks import LandCoverSegmentation
@@ -82,7 +82,7 @@ def predict_image(
             f'in {scene.name}; map it with dfc2020_geo.inference.map_scene.'
         )
     if require_check(check) != 'off':
-        scene = check_scene(scene, FLAGS)
+        scene = check_scene(scene, FLAGS, takes_fills(check, task.facts['nan']))
     tell_findings(scene.findings, check, scene.name)
     image, valid = scene.read((0, height), (0, width))
     predicted = task.predict_image(image)

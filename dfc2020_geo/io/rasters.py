@@ -258,18 +258,23 @@ def require_real(path: Path | str, pixels: RawBands) -> None:
         raise RuntimeError(f'Expected real numbers, got {dtype} in {path}.')
 
 
-def fill_image(image: np.ndarray, pixels: RawBands) -> None:
+def fill_image(
+    image: np.ndarray, pixels: RawBands, fills: Sequence[float] = ()
+) -> None:
     """Fill an image with bands, NaN where the file declares no data.
 
     Args:
         image: Array of shape ``(bands, H, W)``, float32, to be overwritten; perhaps
             that of the bands.
         pixels: Bands of the same shape.
+        fills: More numbers without data, which the file does not declare.
     """
     if image is not pixels.values:
         np.copyto(image, pixels.values, casting='unsafe')
     if pixels.nodata is not None and not np.isnan(pixels.nodata):
         image[pixels.values == pixels.nodata] = np.nan
+    for number in fills:
+        image[pixels.values == number] = np.nan
 
 
 def grid_of(raster: DatasetReader) -> RasterGrid:

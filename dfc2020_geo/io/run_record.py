@@ -413,7 +413,22 @@ class RunRecord:
     def _write(self, files: Mapping[str, FinishedFile], finished: bool) -> None:
         """Write the record, with all that is noted."""
         lists, self._noted_in = self._find_lists(), None
-        record = {
+        write_json(self.path, self.describe(files, finished))
+        _remove(lists)
+
+    def describe(
+        self, files: Mapping[str, FinishedFile], finished: bool
+    ) -> dict[str, Any]:
+        """Return the record as plain values.
+
+        Args:
+            files: The finished files, by name.
+            finished: Whether all outputs are there.
+
+        Returns:
+            What ``run.json`` holds.
+        """
+        return {
             'format': 'dfc2020-geo run',
             'version': VERSION,
             'finished': finished,
@@ -421,8 +436,6 @@ class RunRecord:
             'outputs': self.outputs,
             'files': {name: file.to_json() for name, file in files.items()},
         } | ({'findings': self.findings} if self.findings else {})
-        write_json(self.path, record)
-        _remove(lists)
 
     def _known_outputs(self) -> set[str]:
         """The names of this run's outputs and of those that are recorded here."""
@@ -434,6 +447,29 @@ class RunRecord:
 
     def _find_lists(self) -> list[Path]:
         return sorted(self.directory.glob(f'{_FILES}*.jsonl'))
+
+
+def record_findings(
+    directory: Path | str, stage: str, findings: Mapping[str, Any]
+) -> None:
+    """Note what the checks of a stage have found, in a directory of logs.
+
+    Args:
+        directory: The directory; a record that is there is kept.
+        stage: The stage, whose findings of before are replaced.
+        findings: Plain values.
+
+    Raises:
+        OSError: If nothing can be written here.
+    """
+    record = RunRecord(directory, {})
+    try:
+        kept = json.loads(record.path.read_text(encoding='utf-8'))
+        checks = dict(kept.get('checks', {}))
+    except (FileNotFoundError, ValueError, AttributeError):
+        kept, checks = record.describe({}, True), {}
+    record.directory.mkdir(parents=True, exist_ok=True)
+    write_json(record.path, kept | {'checks': checks | {stage: findings}})
 
 
 def is_own_file(name: str) -> bool:

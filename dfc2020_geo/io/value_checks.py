@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..bands import BANDS, VALUE_RANGE, Sensor
+from ..classes import IGNORE_INDEX, ClassScheme, LegendName
 
 #: What a check does with what it finds: errors stop, or all is told alone, or no check.
 CheckMode = Literal['error', 'warn', 'off']
@@ -35,6 +36,9 @@ _DECIBELS, _UNCALIBRATED = (-40, -1), 5
 
 #: Largest number of a picture, and of a reflectance that is not multiplied.
 _PICTURE, _REFLECTANCE = 255, 2
+
+#: Decibels by which VH is brighter than VV where they are in the other order.
+_BRIGHTER = 1
 
 #: Bands that air darkens by itself; no others are this much darker, or brighter, than
 #: both of the bands beside them in the spectrum, where those are not dark.
@@ -142,6 +146,23 @@ class SensorSample:
 
 
 @dataclass(frozen=True)
+class SetSample:
+    """Some pixels of a set of images, perhaps with labels.
+
+    Attributes:
+        sensors: The stored numbers of each sensor.
+        codes: How many pixels of the labels have each code.
+        legend: The legend that the codes are expected to follow, if there are any.
+        size: How much of the set it is, for people.
+    """
+
+    sensors: tuple[SensorSample, ...]
+    codes: Mapping[float, int]
+    legend: LegendName | None
+    size: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """What a check has found.
 
@@ -179,12 +200,14 @@ class Flags:
         s1_power: Flag of linear power.
         s1_bands: Flag of the order of the bands of Sentinel-1.
         s2_bands: The same of Sentinel-2.
+        legend: Flag of the legend of labels.
     """
 
     s2_offset: str = ''
     s1_power: str = ''
     s1_bands: str = ''
     s2_bands: str = ''
+    legend: str = ''
 
 
 @dataclass
@@ -194,10 +217,12 @@ class Checked:
     Attributes:
         findings: What was found.
         fills: Undeclared numbers without data, by sensor.
+        classes: Share of each class in the labels, and of what is ignored.
     """
 
     findings: list[Finding] = field(default_factory=list)
     fills: dict[Sensor, tuple[float, ...]] = field(default_factory=dict)
+    classes: dict[str, float] = field(default_factory=dict)
 
 
 def check_values(
@@ -229,6 +254,66 @@ def check_values(
     blanked = [s.without(checked.fills.get(s.sensor, ())) for s in samples]
     checked.findings += check_units(blanked, flags)
     return checked
+
+
+def check_set(
+    sample: SetSample,
+    scheme: ClassScheme,
+    flags: Flags | None = None,
+    is_taken: bool = True,
+) -> Checked:
+    """Check a sample of a set: its values, and the codes of its labels.
+
+    Args:
+        sample: The sample.
+        scheme: The class scheme that labels are encoded with.
+        flags: The flags to name; by default there are none.
+        is_taken: Whether undeclared fill will be taken for no data.
+
+    Returns:
+        What was found, the fill, and the share of each class.
+    """
+    checked = check_values(sample.sensors, flags, is_taken)
+    if sample.legend is None or not sample.codes:
+        return checked
+    flags = flags or Flags()
+    shares: dict[str, float] = {}
+    foreign: dict[float, float] = {}
+    total = sum(sample.codes.values())
+    for code, count in sorted(sample.codes.items()):
+        try:
+            # Fractions are no codes; encode says so.
+            whole = int(code) if float(code).is_integer() else code
+            [index] = scheme.encode(np.array([whole]), sample.legend)
+        except ValueError:
+            foreign[code] = count / total
+            continue
+        name = 'ignored' if index == IGNORE_INDEX else scheme.labels[index]
+        shares[name] = shares.get(name, 0) + count / total
+    order = sorted(shares, key=lambda name: (name == 'ignored', -shares[name]))
+    checked.classes = {name: shares[name] for name in order}
+    if foreign:
+        codes = ', '.join(f'{code:g}' for code in [*foreign][:10])
+        other = (
+            f'Name another legend with {flags.legend}'
+            if flags.legend
+            else 'Take a set whose labels have it (--data.train, --data.val, --data.test)'
+        )
+        message = (
+            f'Expected labels of the legend {sample.legend}, got the codes {codes}, '
+            f'{_percent(sum(foreign.values()))} of the pixels, which it does not have.'
+        )
+        cause = f'They follow another legend. {other}, or recode them.'
+        checked.findings.insert(0, Finding('error', (), message, cause))
+    elif order in ([], ['ignored']):
+        message = 'No pixel of the labels has a class of the scheme.'
+        cause = f'They are empty, or have another legend than {sample.legend}.'
+        checked.findings.append(Finding('warning', (), message, cause))
+    return checked
+
+
+def _percent(share: float) -> str:
+    return f'{share:.2%}' if share < _SOME else f'{share:.0%}'
 
 
 def check_fills(samples: Sequence[SensorSample], is_taken: bool = True) -> Checked:
@@ -341,8 +426,7 @@ def _describe_fills(
     for number, shares in fills.items():
         text = f'{number:.7g}'
         done = 'taken for no data' if is_taken else 'it gets classes like all else'
-        many = f'{max(shares.values()):.2g}' if max(shares.values()) < 0.01 else ''
-        share = many or f'{max(shares.values()):.0%}'
+        share = _percent(max(shares.values()))
         yield Finding(
             'warning',
             tuple(shares),
@@ -392,7 +476,7 @@ def _check_s1(sample: SensorSample, flags: Flags) -> Iterator[Finding]:
                 'Another unit, or not calibrated. '
                 f'{_convert_power(flags, "Linear power is converted")}',
             )
-    if len(medians) > 1 and medians['VH'] > medians['VV']:
+    if len(medians) > 1 and medians['VH'] > medians['VV'] + _BRIGHTER:
         advice = f'Give {flags.s1_bands}.' if flags.s1_bands else 'Write VV first.'
         yield Finding(
             'warning',

@@ -142,7 +142,7 @@ def test_labels_in_another_crs_are_counted_once_however_they_are_cut(
     write(tmp_path / 'labels' / 'a.tif', np.full((1, 60, 40), 4, np.uint8), turned)
     counts = set()
     for size in (8, 19, 200):
-        data = _datamodule(tmp_path, patch_size=size, batch_size=5)
+        data = _datamodule(tmp_path, patch_size=size, batch_size=5, check='off')
         data.setup('test')
         masks = [batch['mask'] for batch in data.test_dataloader()]
         assert {*torch.cat([m.flatten() for m in masks]).tolist()} == {3, IGNORE_INDEX}
@@ -334,7 +334,7 @@ def test_torchgeos_datasets_of_two_zones_are_scored_like_ours(tmp_path: Path) ->
     summaries = []
     for name, changes in (('ours', {}), ('theirs', readers)):
         writer = ScoreWriter(tmp_path, overwrite=True)
-        data = _datamodule(tmp_path / name, patch_size=16, **changes)
+        data = _datamodule(tmp_path / name, patch_size=16, check='off', **changes)
         trainer = _trainer(tmp_path, callbacks=[writer])
         trainer.test(_pointwise(), datamodule=data, verbose=False)
         summaries.append(writer.summary)

@@ -14,11 +14,13 @@ from torchgeo.datasets.utils import Sample
 from ...bands import BANDS, Band, Sensor, select_bands
 from ...io.addresses import hide_secrets
 from ...io.grid import RasterGrid
+from ...io.scenes import sample_pixels, sample_scene, take_fills
 from ...io.scenes.headers import Handles, RasterHeader, read_header
 from ...io.scenes.opening import gather_images, open_bands, read_files
 from ...io.scenes.reading import Scene
 from ...io.scenes.report import describe_offset
 from ...io.scenes.sensor_images import BandFile
+from ...io.value_checks import Fills, SensorSample
 
 #: How each sensor is brought to another grid, as in SEN12MS and by ``map``.
 RESAMPLING: Mapping[Sensor, str] = {'s2': 'nearest', 's1': 'bilinear'}
@@ -72,10 +74,51 @@ class DatasetFiles:
                 is known of the product of each file.
         """
         self.dataset, self.s2_offset = dataset, s2_offset
+        self._fills: Fills = {}
         self._headers: dict[str, RasterHeader] = {}
         self._scenes: dict[str, Scene] = {}
         self._handles = Handles(_MOST_OPEN)
         self._grid: tuple[Any, Any, RasterGrid] | None = None
+
+    @property
+    def fills(self) -> Fills:
+        """Undeclared numbers that are read as no data, by sensor."""
+        return self._fills
+
+    @fills.setter
+    def fills(self, fills: Fills) -> None:
+        self._fills = fills
+        self._scenes.clear()
+
+    def sample_files(self, num_files: int) -> Iterator[SensorSample | np.ndarray]:
+        """Read some pixels of some files, for a check.
+
+        Args:
+            num_files: The most files to read.
+
+        Yields:
+            Of each file the stored numbers, or the codes of labels.
+
+        Raises:
+            RuntimeError: If a file cannot be read; the message names it.
+        """
+        paths = list(self.dataset.index.filepath)
+        for path in paths[:: max(len(paths) // num_files, 1)][:num_files]:
+            scene = self._open_anew(path, self._own_grid(path))
+            if self.dataset.is_image:
+                yield from sample_scene(scene)
+            else:
+                codes = sample_pixels(scene)[0]
+                nodata = self.header(path).nodata[0]
+                is_known = ~np.isnan(codes)
+                if nodata is not None:
+                    is_known &= codes != np.float32(nodata)
+                yield codes[is_known]
+
+    def _own_grid(self, path: str) -> RasterGrid:
+        bands = self._bands(path) if self.dataset.is_image else {}
+        files = [band.file for band in bands.values()] or [self.header(path)]
+        return min(files, key=lambda file: file.grid.pixel_area).grid
 
     @property
     def grid(self) -> RasterGrid:
@@ -265,7 +308,8 @@ class DatasetFiles:
         if hasattr(self.dataset, 'find_bands'):  # ours
             resampling = dict.fromkeys(RESAMPLING, self.dataset.resampling.name)
         found = self._bands(path)
-        return open_bands(found, grid, resampling, self.s2_offset, self._handles)
+        scene = open_bands(found, grid, resampling, self.s2_offset, self._handles)
+        return take_fills(scene, self._fills)
 
     def _bands(self, path: str) -> dict[Band, BandFile]:
         """Find the file of each band, in channel order."""

@@ -132,6 +132,11 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
             sample['mask'] = mask.where(valid, IGNORE_INDEX)
         return sample if self.transforms is None else self.transforms(sample)
 
+    @property
+    def files(self) -> list[DatasetFiles]:
+        """The rasters of the datasets that have some."""
+        return [reader for reader in self._readers if reader is not None]
+
     def _snap(self, x: slice, y: slice) -> tuple[RasterGrid, slice, slice]:
         """Move a rectangle to whole pixels of the first dataset.
 

@@ -21,25 +21,29 @@ _FEW, _ENOUGH = 1_000, 10_000
 _ROWS = 128
 
 
-def check_scene(scene: Scene, flags: Flags | None = None) -> Scene:
+def check_scene(
+    scene: Scene, flags: Flags | None = None, is_taken: bool = True
+) -> Scene:
     """Check a sample of a scene's values.
 
     Args:
         scene: The scene.
         flags: The flags by which a user can say what numbers mean.
+        is_taken: Whether to take undeclared fill for no data.
 
     Returns:
-        The scene, in which undeclared fill is no data, with what was found.
+        The scene, perhaps with its fill as no data, with what was found.
 
     Raises:
         RuntimeError: If a file cannot be read.
     """
     samples = sample_scene(scene)
-    checked = check_fills(samples)
+    checked = check_fills(samples, is_taken)
     if checked.fills:
         # Now that it is no data, there may be hardly any pixels with data.
-        scene = take_fills(scene, checked.fills)
-        samples = sample_scene(scene)
+        blanked = take_fills(scene, checked.fills)
+        samples = sample_scene(blanked)
+        scene = blanked if is_taken else scene
     checked.findings += check_units(samples, flags)
     if not np.logical_and.reduce([sample.valid for sample in samples]).any():
         message = (
@@ -111,14 +115,7 @@ def sample_scene(scene: Scene) -> list[SensorSample]:
     Raises:
         RuntimeError: If a file cannot be read.
     """
-    stored = replace(scene, codings=tuple(map(_as_stored, scene.codings)))
-    height, width = scene.grid.shape
-    windows = [(r, c) for r in _spans(height) for c in _spans(width)]
-    parts = [stored.read(*window) for window in windows]
-    if sum(int(valid.sum()) for _, valid in parts) >= _FEW:
-        values = np.concatenate([_flatten(image) for image, _ in parts], axis=1)
-    else:
-        values = _search(stored)
+    values = sample_pixels(scene)
     return [
         SensorSample(
             bands=scene.bands[coding.channels],
@@ -130,6 +127,27 @@ def sample_scene(scene: Scene) -> list[SensorSample]:
         )
         for coding in scene.codings
     ]
+
+
+def sample_pixels(scene: Scene) -> np.ndarray:
+    """Read some pixels of a scene, all bands as they are stored.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        Numbers of shape ``(C, N)``, NaN where a file declares no data.
+
+    Raises:
+        RuntimeError: If a file cannot be read.
+    """
+    stored = replace(scene, codings=tuple(map(_as_stored, scene.codings)))
+    height, width = scene.grid.shape
+    windows = [(r, c) for r in _spans(height) for c in _spans(width)]
+    parts = [stored.read(*window) for window in windows]
+    if sum(int(valid.sum()) for _, valid in parts) >= _FEW:
+        return np.concatenate([_flatten(image) for image, _ in parts], axis=1)
+    return _search(stored)
 
 
 def _as_stored(coding: Coding) -> Coding:
