@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..bands import FILE_BANDS
 from ..datamodules.loading.raw_batches import RawPatchDataset
+from ..datamodules.loading.skipping import SkippingPatches
 from ..datasets import PatchDataset
 from ..io.atomic import make_directory
 from ..io.run_record import RunRecord
@@ -178,9 +179,11 @@ class PatchWriter(BasePredictionWriter):
         dataset = _predicted(trainer)
         results = _to_arrays(prediction)
         assert batch_indices is not None, 'a prediction writer is given them'
+        datamodule: Any = getattr(trainer, 'datamodule', None)
+        unread = getattr(datamodule, 'unread', {}).get('predict', ())
         for position, index in enumerate(batch_indices):
             name = dataset.prediction_id(index)
-            if name in (self.remaining or ()):
+            if index not in unread and name in (self.remaining or ()):
                 result = {key: values[position] for key, values in results.items()}
                 self.write(dataset, index, result)
                 for suffix in self.suffixes:
@@ -269,6 +272,6 @@ def _patches(dataset: Any) -> PatchDataset:
 def _predicted(trainer: Trainer) -> PatchDataset:
     loaders = trainer.predict_dataloaders
     dataset = getattr(loaders, 'dataset', loaders)
-    return _patches(
-        dataset.dataset if isinstance(dataset, RawPatchDataset) else dataset
-    )
+    while isinstance(dataset, RawPatchDataset | SkippingPatches):
+        dataset = dataset.dataset
+    return _patches(dataset)

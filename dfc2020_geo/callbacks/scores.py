@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -108,12 +109,19 @@ class ScoreWriter(Callback):
 
     def _write(self, trainer: Trainer, scores: Any, limit: float) -> None:
         self.summary = scores.summary()
+        unread = _count_unread(trainer)
+        if unread:
+            self.summary['unread'] = unread
         directory = self._directory(trainer)
         if not trainer.is_global_zero:
             return
         name = _set_name(trainer)
         is_whole = isinstance(limit, float) and limit == 1
-        notes = [_note(trainer), '' if is_whole else f'{limit} batches only.']
+        notes = [
+            _note(trainer),
+            '' if is_whole else f'{limit} batches only.',
+            f'{unread} patches could not be read and are left out.' if unread else '',
+        ]
         note = ' '.join(filter(None, notes))
         self.paths = write_scores(directory, name, self.summary, note)
         trainer.print(format_table(self.summary, name, note))
@@ -150,6 +158,16 @@ def _set_name(trainer: Trainer) -> str:
     """Return the named set of the stage, or the name of the stage."""
     split = _split(trainer)
     return getattr(getattr(trainer, 'datamodule', None), 'sets', {}).get(split, split)
+
+
+def _count_unread(trainer: Trainer) -> int:
+    """Count the patches of the stage that no process could read."""
+    datamodule = getattr(trainer, 'datamodule', None)
+    own = float(len(getattr(datamodule, 'unread', {}).get(_split(trainer), ())))
+    total: Any = trainer.strategy.reduce(
+        torch.tensor(own, device=trainer.strategy.root_device), reduce_op='sum'
+    )
+    return int(total)
 
 
 def _note(trainer: Trainer) -> str:

@@ -2,17 +2,32 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, Dataset
 
 from ..samplers.resumable import ResumableSampler
+from ..samplers.windows import PatchWindow
 from ..transforms.prepare import Batch, join_bands
 from .loading.loaders import ResumableLoader, ThreadedLoader
 from .loading.raw_batches import RawPatchDataset, collate_raw, reads_raw
+from .loading.skipping import OnError, skip_unreadable, take_unread
+
+#: The split that serves each of Lightning's stages.
+_SPLITS_OF_STAGES = {
+    'train': 'train',
+    'validate': 'val',
+    'sanity_check': 'val',
+    'test': 'test',
+}
+
+#: The most patches that a warning names.
+_MOST_NAMED = 5
 
 #: The most workers that are started by default.
 _MOST_WORKERS = 4
@@ -75,6 +90,8 @@ class ResumableDataModule(LightningDataModule):
         num_workers: Number of workers; 0 reads a batch when it is asked for.
         workers: Kind of workers that load raw patches.
         collate_fn: Makes a batch of samples.
+        on_error: What happens at a patch that cannot be read.
+        unread: Positions of the patches that could not be, in the sets of the stage.
         train_sampler: The order of training, once its loader is made.
     """
 
@@ -82,6 +99,8 @@ class ResumableDataModule(LightningDataModule):
     num_workers: int
     workers: Workers = 'threads'
     collate_fn: Callable[..., Batch]
+    on_error: OnError = 'stop'
+    unread: Mapping[str, set[int]] = MappingProxyType({})
     train_sampler: Any = None  # torchgeo declares samplers of its own
     _order: dict[str, Any] | None = None
 
@@ -130,6 +149,8 @@ class ResumableDataModule(LightningDataModule):
             'num_workers': self.num_workers,
             'pin_memory': torch.cuda.is_available(),
         }
+        if self.on_error == 'skip':
+            dataset = skip_unreadable(dataset)
         if not reads_raw(dataset):
             options |= {'dataset': dataset, 'collate_fn': self.collate_fn}
         elif self.workers == 'threads':
@@ -198,6 +219,55 @@ class ResumableDataModule(LightningDataModule):
             sample = {key: sample[key][index] for key in drawn if key in sample}
         return dataset.plot(sample, show_titles, suptitle)
 
+    def name_batch(self, position: int) -> list[str]:
+        """Name the patches of a training batch.
+
+        Args:
+            position: Position of the batch in the current epoch of this process.
+
+        Returns:
+            The names of its patches; empty before training.
+        """
+        if not self.train_sampler:
+            return []
+        dataset = self.train_sampler.dataset
+        return [_name(dataset, index) for index in self.train_sampler.batch(position)]
+
+    def _note_unread(self, batch: Batch) -> None:
+        """Remember which patches of a batch could not be read."""
+        if self.trainer is None or not (found := take_unread(batch)):
+            return
+        stage = self.trainer.state.stage
+        split = _SPLITS_OF_STAGES.get(str(getattr(stage, 'value', stage)), 'predict')
+        noted = self.unread.get(split, set())
+        # Windows of scenes have no positions: each counts.
+        new = {p if p >= 0 else -len(noted) - n for n, p in enumerate(found, 1)}
+        self.unread = {**self.unread, split: noted | new}
+
+    def teardown(self, stage: str) -> None:
+        """Say which patches were left out.
+
+        Args:
+            stage: ``'fit'``, ``'validate'``, ``'test'`` or ``'predict'``.
+        """
+        for split, positions in self.unread.items():
+            dataset = getattr(self, f'{split}_dataset', None)
+            if split == 'predict':
+                dataset = getattr(self, 'pending_dataset', dataset)
+            names = [_name(dataset, p) for p in sorted(positions) if p >= 0]
+            more = (
+                ''
+                if len(names) <= _MOST_NAMED
+                else f' and {len(names) - _MOST_NAMED} more'
+            )
+            listed = f': {", ".join(names[:_MOST_NAMED])}{more}' if names else ''
+            rank_zero_warn(
+                f'Left out {len(positions)} patches of {split}, which cannot be '
+                f'read{listed}.'
+            )
+        self.unread = {}
+        super().teardown(stage)
+
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Seed the random numbers of a training batch by its number, for resumption.
 
@@ -208,6 +278,20 @@ class ResumableDataModule(LightningDataModule):
         Returns:
             The batch as it is.
         """
+        self._note_unread(batch)
         if self.train_sampler and self.trainer and self.trainer.training:
             self.train_sampler.seed_batch()
         return batch
+
+
+def _name(dataset: Any, index: Any) -> str:
+    """Name a patch of a dataset by its id, or by where it lies in its scene."""
+    if files := getattr(dataset, 'files', None):
+        return files[index].id
+    window = index if isinstance(index, PatchWindow) else dataset.windows[index]
+    scene = dataset.scenes[window.scene].files[0].dataset.index.filepath.iloc[0]
+    rows, columns = window.rows, window.columns
+    return (
+        f'{scene} (rows {rows.start} to {rows.stop}, columns {columns.start} to '
+        f'{columns.stop})'
+    )

@@ -10,6 +10,7 @@ from ..bands import NanPolicy
 from ..classes import ClassScheme
 from ..io.run_record import record_findings
 from ..io.value_checks import CheckMode, Fills, Finding, Flags, SetSample, check_set
+from .loading.skipping import OnError
 
 
 def require_check(mode: str) -> CheckMode:
@@ -29,6 +30,25 @@ def require_check(mode: str) -> CheckMode:
             f"Expected check to be one of {get_args(CheckMode)}, got '{mode}'."
         )
     return cast(CheckMode, mode)
+
+
+def require_on_error(choice: str) -> OnError:
+    """Check that there is a choice of what happens at unreadable patches.
+
+    Args:
+        choice: Name of the choice.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: If there is no such choice.
+    """
+    if choice not in get_args(OnError):
+        raise ValueError(
+            f"Expected on_error to be one of {get_args(OnError)}, got '{choice}'."
+        )
+    return cast(OnError, choice)
 
 
 def takes_fills(mode: CheckMode, nan: NanPolicy) -> bool:

@@ -23,8 +23,9 @@ from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import Batch, PrepareBatch, join_bands, take_bands
 from .base import PendingSelector, ResumableDataModule, Workers, choose_num_workers
-from .checks import SetChecks, require_check
+from .checks import SetChecks, require_check, require_on_error
 from .loading.raw_batches import RawPatch, reads_raw, require_one_size
+from .loading.skipping import OnError
 from .named_sets import SETS
 
 _SPLITS = {
@@ -65,6 +66,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         workers: Workers = 'threads',
         max_patch_size: int = MAX_PATCH_SIZE,
         check: CheckMode = 'error',
+        on_error: OnError = 'stop',
     ) -> None:
         """Initialize a new LandCoverDataModule instance.
 
@@ -104,6 +106,9 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
                 (unless *nan* is ``'baseline'``), and doubtful values bring a warning;
                 ``'warn'`` warns of all that and changes nothing, ``'off'`` looks at
                 nothing.
+            on_error: What happens at a patch that cannot be read: ``'stop'``, or
+                ``'skip'``: its place in its batch stays, without data and ignored; it is
+                counted and named, and scores say how many were left out.
 
         Raises:
             ValueError: If a name is unknown, a number too small or too large, or an
@@ -118,7 +123,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             )
         num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(PatchDataset, batch_size, num_workers)
-        self.workers = workers
+        self.workers, self.on_error = workers, require_on_error(on_error)
         self.checks = SetChecks(require_check(check), nan, Flags())
         self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
         for split, name in self.sets.items():
@@ -172,7 +177,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             if self.checks.mode != 'off':
                 named = f'{split} ({name})'
                 dataset.fills = self.checks.check(
-                    named, dataset.sample(), dataset.scheme
+                    named, dataset.sample(skips=self.on_error == 'skip'), dataset.scheme
                 )
             setattr(self, f'{split}_dataset', dataset)
             if split == 'train':
@@ -215,7 +220,7 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
             sampler = ResumableSampler(dataset, self.batch_size, self.trainer)
             return self.load_training(sampler)
         if split == 'predict' and self.select_pending is not None:
-            dataset = self.select_pending(dataset)
+            dataset = self.pending_dataset = self.select_pending(dataset)
         num_processes = self.trainer.world_size if self.trainer else 1
         if split in ('val', 'test'):
             dataset = _pad(dataset, num_processes)

@@ -19,7 +19,8 @@ from ..samplers.windows import WindowSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import PrepareBatch
 from .base import ResumableDataModule, choose_num_workers
-from .checks import SetChecks, require_check
+from .checks import SetChecks, require_check, require_on_error
+from .loading.skipping import OnError
 from .scene_patches import GriddedPatches, RandomPatches, sample_scenes
 
 # A Path would lose a slash of GDAL's virtual paths.
@@ -63,6 +64,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
         batch_size: int = 32,
         num_workers: int | None = None,
         check: CheckMode = 'error',
+        on_error: OnError = 'stop',
     ) -> None:
         """Initialize a new SceneTrainingDataModule instance.
 
@@ -101,6 +103,9 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
                 for each core, but no more than four.
             check: What a check of some pixels does before work begins, see
                 :class:`LandCoverDataModule`.
+            on_error: What happens at a patch that cannot be read: ``'stop'``, or
+                ``'skip'``: its place in its batch stays, without data and ignored; it is
+                counted and named, and scores say how many were left out.
 
         Raises:
             ValueError: If a name is unknown, numbers make no patches, or an
@@ -129,6 +134,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             's1': s1_dataset,
         }
         self.s2_offset, self.legend = s2_offset, require_legend(legend)
+        self.on_error = require_on_error(on_error)
         flags = Flags(s2_offset='--data.s2_offset', legend='--data.legend')
         self.checks = SetChecks(require_check(check), nan, flags)
         self.bands, self.scheme, self.nan = select_bands(bands), scheme, nan
@@ -163,7 +169,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
                 sample = sample_scenes(scenes, self.legend)
                 fills = self.checks.check(self.sets[split], sample, scheme)
                 for files in (files for scene in scenes for files in scene.files):
-                    files.fills = fills
+                    files.take_fills(fills)
             if split == 'train':
                 self.train_dataset = RandomPatches(scenes, size, scheme, self.length)
                 self.forget_order()

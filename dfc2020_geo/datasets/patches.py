@@ -245,12 +245,13 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
                 'patch out.'
             ) from None
 
-    def sample(self, num_patches: int = 24) -> SetSample:
+    def sample(self, num_patches: int = 24, skips: bool = False) -> SetSample:
         """Read some pixels of some patches, as they are stored, for a check.
 
         Args:
             num_patches: The most patches to read; they are spread over the set, or lie
                 together where each part of it would have to be fetched first.
+            skips: Whether to leave patches out that cannot be read.
 
         Returns:
             The pixels.
@@ -265,7 +266,12 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         undeclared: dict[Sensor, list[float]] = {}
         codes: Counter[float] = Counter()
         for index in positions:
-            bands, labels = self._read_patch(index, {})
+            try:
+                bands, labels = self._read_patch(index, {})
+            except (RuntimeError, OSError):
+                if not skips:
+                    raise
+                continue
             for sensor, pixels in bands.items():
                 _, height, width = pixels.values.shape
                 step = math.ceil(math.sqrt(height * width / _MOST_PIXELS))

@@ -73,7 +73,23 @@ class ResumableSampler(DistributedSampler[int]):
         if not done or self.epoch < 0:
             self.epoch += 1
             self._resumed = {}
-        return iter([*super().__iter__()][done * self.batch_size :])
+        return iter(self._draw()[done * self.batch_size :])
+
+    def _draw(self) -> list[Any]:
+        """Draw all indices of the current epoch that this process has."""
+        return [*super().__iter__()]
+
+    def batch(self, position: int) -> list[Any]:
+        """Tell what a batch of the current epoch is made of.
+
+        Args:
+            position: Position of the batch in the epoch of this process.
+
+        Returns:
+            Its dataset indices.
+        """
+        start = position * self.batch_size
+        return self._draw()[start : start + self.batch_size]
 
     def set_epoch(self, epoch: int) -> None:
         """Ignore Lightning's count of epochs.

@@ -146,16 +146,8 @@ class WindowSampler(ResumableSampler):
     Its dataset draws the windows of an epoch: ``dataset.draw(seed, epoch)``.
     """
 
-    def __iter__(self) -> Iterator[Any]:
-        """Return the remaining windows of the current epoch.
-
-        Returns:
-            Iterator over :class:`PatchWindow` of this process.
-
-        Raises:
-            ValueError: As :meth:`.ResumableSampler.__iter__`.
-        """
-        positions = [*super().__iter__()]
+    def _draw(self) -> list[Any]:
+        """Draw all windows of the current epoch that this process has."""
         patches: Any = self.dataset
         windows = patches.draw(self.seed, self.epoch)
-        return iter([windows[position] for position in positions])
+        return [windows[position] for position in super()._draw()]

@@ -1,5 +1,7 @@
 """Acceleration: channels last, activation checkpointing, no wait for the device."""
 
+import math
+from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -15,6 +17,10 @@ from torch.utils.checkpoint import checkpoint
 SWITCHES = ('compile', 'channels_last', 'activation_checkpointing')
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+#: The most losses that are not looked at yet.
+_MOST_PENDING = 50
 
 
 def find_blocks(network: nn.Module) -> list[nn.Module]:
@@ -120,6 +126,58 @@ def arrange(images: Tensor, channels_last: bool) -> Tensor:
     """
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return images.contiguous(memory_format=layout)
+
+
+class LossWatch:
+    """Stops a training whose loss is no number, without waiting for a device.
+
+    A loss is looked at once its device has computed it, which may be some steps later.
+    """
+
+    def __init__(self) -> None:
+        """Initialize a new LossWatch instance."""
+        self._pending: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+
+    def note(self, position: int, loss: Tensor) -> tuple[int, float] | None:
+        """Note the loss of a batch, and look at those that are computed.
+
+        Args:
+            position: Position of the batch in the epoch.
+            loss: Its loss, a scalar.
+
+        Returns:
+            Position and loss of the first batch whose loss is no number; None if there
+            is none so far.
+        """
+        loss, event = loss.detach(), None
+        if loss.is_cuda:
+            host = torch.empty((), dtype=loss.dtype, pin_memory=True)
+            loss = host.copy_(loss, non_blocking=True)
+            event = torch.cuda.Event()
+            event.record()
+        self._pending.append((position, loss, event))
+        return self.look()
+
+    def look(self, is_waiting: bool = False) -> tuple[int, float] | None:
+        """Look at the losses that are computed.
+
+        Args:
+            is_waiting: Whether to wait for all of them.
+
+        Returns:
+            As :meth:`note`.
+        """
+        while self._pending:
+            position, loss, event = self._pending[0]
+            if event is not None and not event.query():
+                if not is_waiting and len(self._pending) <= _MOST_PENDING:
+                    break
+                event.synchronize()
+            self._pending.popleft()
+            if not math.isfinite(value := loss.item()):
+                self._pending.clear()
+                return position, value
+        return None
 
 
 def show_loss(trainer: Trainer, loss: Tensor) -> None:

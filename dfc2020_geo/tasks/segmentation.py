@@ -29,7 +29,13 @@ from ..models.contract import (
 )
 from ..transforms.prepare import PrepareBatch, as_batch
 from ..transforms.scaling import warn_unscaled
-from .acceleration import SWITCHES, arrange, checkpoint_activations, show_loss
+from .acceleration import (
+    SWITCHES,
+    LossWatch,
+    arrange,
+    checkpoint_activations,
+    show_loss,
+)
 from .checkpoints import check_task, record_task, restore_task
 from .ensemble import average_probabilities
 from .losses import build_loss
@@ -156,6 +162,7 @@ class LandCoverSegmentation(SemanticSegmentation):
                 f'got {len(class_weights)}.'
             )
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self._losses = LossWatch()
         # No submodules: they are neither trained nor saved with this network.
         self.members: list[LandCoverSegmentation] = []
         self.facts = data_contract(bands, scheme, nan)
@@ -427,6 +434,7 @@ class LandCoverSegmentation(SemanticSegmentation):
             The loss, a scalar.
 
         Raises:
+            RuntimeError: If a loss is no number; the message names the patches.
             ValueError: If batch normalisation cannot do with a batch of one.
         """
         batch_size = len(batch['image'])
@@ -444,7 +452,22 @@ class LandCoverSegmentation(SemanticSegmentation):
         self.log('train_loss', loss, batch_size=batch_size)
         if self._trainer is not None:
             show_loss(self._trainer, loss)
+            self._require_finite(self._losses.note(batch_idx, loss))
         return loss
+
+    def _require_finite(self, found: tuple[int, float] | None) -> None:
+        """Stop if the loss of a batch is no number."""
+        if found is None:
+            return
+        position, loss = found
+        names: list[str] = []
+        if name_batch := getattr(self.trainer.datamodule, 'name_batch', None):
+            names = name_batch(position)
+        of = f' of the patches {", ".join(names)}' if names else ''
+        raise RuntimeError(
+            f'Expected a finite loss, got {loss} in batch {position} of epoch '
+            f'{self.current_epoch}{of}; look at their values, or lower --model.lr.'
+        )
 
     def predict_step(
         self, batch: Sample, batch_idx: int, dataloader_idx: int = 0
@@ -574,7 +597,11 @@ class LandCoverSegmentation(SemanticSegmentation):
 
         Args:
             checkpoint: What Lightning is about to save; changed in place.
+
+        Raises:
+            RuntimeError: If the loss of a batch before was no number.
         """
+        self._require_finite(self._losses.look(is_waiting=True))
         record_task(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -614,6 +641,7 @@ class LandCoverSegmentation(SemanticSegmentation):
 
         Lightning leaves that out, for it has no scores of before.
         """
+        self._require_finite(self._losses.look(is_waiting=True))
         if self.trainer.fit_loop.restarting and self.trainer.is_last_batch:
             self._update_schedulers()
 

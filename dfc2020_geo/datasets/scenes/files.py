@@ -80,13 +80,12 @@ class DatasetFiles:
         self._handles = Handles(_MOST_OPEN)
         self._grid: tuple[Any, Any, RasterGrid] | None = None
 
-    @property
-    def fills(self) -> Fills:
-        """Undeclared numbers that are read as no data, by sensor."""
-        return self._fills
+    def take_fills(self, fills: Fills) -> None:
+        """Read numbers as no data that no file declares.
 
-    @fills.setter
-    def fills(self, fills: Fills) -> None:
+        Args:
+            fills: The numbers, by sensor.
+        """
         self._fills = fills
         self._scenes.clear()
 
