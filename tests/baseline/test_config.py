@@ -44,6 +44,7 @@ def test_the_genuine_unet() -> None:
         'nan': 'baseline',
         'batch_size': 2,
         'num_workers': 0,
+        'check': 'warn',
     }
     model = config['model']['init_args']
     assert model['model'] == 'baseline-unet'
