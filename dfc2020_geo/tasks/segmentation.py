@@ -461,7 +461,8 @@ class LandCoverSegmentation(SemanticSegmentation):
             return
         position, loss = found
         names: list[str] = []
-        if name_batch := getattr(self.trainer.datamodule, 'name_batch', None):
+        datamodule = getattr(self.trainer, 'datamodule', None)
+        if name_batch := getattr(datamodule, 'name_batch', None):
             names = name_batch(position)
         of = f' of the patches {", ".join(names)}' if names else ''
         raise RuntimeError(
