@@ -53,7 +53,7 @@ test-all: install ## run the tests, and those that take minutes each
 	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: install ## run the tests that take seconds
-	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
+	$(PYTEST) -m 'not slow and not exhaustive' $(PYTEST_ARGS)
 
 lint: install ## check style, types and imports
 	$(BIN)/python -m ruff check .

@@ -12,6 +12,8 @@ from tests.support import ROOT
 
 SCRIPTS = ROOT / 'scripts'
 
+pytestmark = pytest.mark.exhaustive
+
 
 def run(script: str, *args: str) -> str:
     """Run a benchmark and return what it prints."""
@@ -21,7 +23,6 @@ def run(script: str, *args: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_loading(tmp_path: Path) -> None:
     """Pixels are compared in the run, so that it ends only where all are equal."""
     path = tmp_path / 'loading.json'
@@ -39,7 +40,6 @@ def test_loading(tmp_path: Path) -> None:
     assert all(figure['milliseconds'] > 0 for figure in figures)
 
 
-@pytest.mark.slow
 def test_all_in_one_table(tmp_path: Path) -> None:
     path, plot = tmp_path / 'bench.json', tmp_path / 'bench.png'
     parts = ['--parts', 'index', 'steps']
@@ -53,7 +53,6 @@ def test_all_in_one_table(tmp_path: Path) -> None:
     assert plot.read_bytes().startswith(b'\x89PNG')
 
 
-@pytest.mark.slow
 def test_growth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, plot = tmp_path / 'growth.json', tmp_path / 'growth.png'
     script = runpy.run_path(str(SCRIPTS / 'benchmark_growth.py'))

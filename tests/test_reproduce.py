@@ -255,7 +255,7 @@ def dfc2020(baseline_tree: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 def test_the_table_is_filled_bit_by_bit(
     baseline_tree: Path, dfc2020: Path, tmp_path: Path

@@ -120,7 +120,9 @@ def _weights(path: Path) -> dict[str, Tensor]:
         (['--trainer.precision=64-true'], 1e-3),
         pytest.param(['--model.compile=true'], 1e-3, marks=pytest.mark.slow),
         pytest.param(
-            [f'--model.{name}=true' for name in SWITCHES], 1e-3, marks=pytest.mark.slow
+            [f'--model.{name}=true' for name in SWITCHES],
+            1e-3,
+            marks=pytest.mark.exhaustive,
         ),
     ],
     ids=['checkpointing', 'channels_last', 'bf16', '64', 'compile', 'all'],
@@ -225,7 +227,7 @@ def test_votes_are_the_same_with_all_switches(tmp_path: Path) -> None:
     torch.testing.assert_close(*answers, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @torch.no_grad()
 def test_sizes_do_not_compile_a_network_for_ever(
     monkeypatch: pytest.MonkeyPatch,
@@ -297,7 +299,13 @@ def test_accumulated_batches_are_a_large_one_if_as_many_pixels_count() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'switches', [['activation_checkpointing'], ['compile', 'activation_checkpointing']]
+    'switches',
+    [
+        ['activation_checkpointing'],
+        pytest.param(
+            ['compile', 'activation_checkpointing'], marks=pytest.mark.exhaustive
+        ),
+    ],
 )
 def test_two_processes_train_the_same_with_switches(
     baseline_tree: Path, tmp_path: Path, switches: list[str]

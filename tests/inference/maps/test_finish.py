@@ -7,6 +7,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -183,8 +184,14 @@ def start(folder: Path, limit: int = -1) -> subprocess.Popen[str]:
     )
 
 
+def _exhaustively(*values: float) -> list[Any]:
+    return [pytest.param(value, marks=pytest.mark.exhaustive) for value in values]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('limit', [50, 60_000, 111_300, 115_000, 125_000])
+@pytest.mark.parametrize(
+    'limit', [50, 115_000, *_exhaustively(60_000, 111_300, 125_000)]
+)
 def test_a_full_disk_leaves_nothing_that_looks_finished(
     tmp_path: Path, whole_map: dict[str, str], limit: int
 ) -> None:
@@ -198,7 +205,7 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('seconds', [0.0, 0.05, 0.2, 0.5])
+@pytest.mark.parametrize('seconds', [0.0, 0.2, *_exhaustively(0.05, 0.5)])
 def test_a_killed_run_leaves_nothing_that_looks_finished(
     tmp_path: Path, whole_map: dict[str, str], seconds: float
 ) -> None:
@@ -360,7 +367,7 @@ print(peak() - before)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform != 'linux', reason='asks the kernel for the peak')
 def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
     peaks = []
