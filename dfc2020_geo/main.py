@@ -2,8 +2,10 @@
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pkgutil import resolve_name
 
 from . import __version__
@@ -99,6 +101,7 @@ def run_plainly(
         SystemExit: With status 1 after a failure, 2 for a command line that is not
             understood, 130 after an interrupt.
     """
+    threading.excepthook = partial(_tell_of_thread, program)
     try:
         run(args)
     except KeyboardInterrupt:
@@ -115,6 +118,14 @@ def run_plainly(
         if message is None:
             raise
         _stop(message, 2 if isinstance(error, UsageError) else 1, program)
+
+
+def _tell_of_thread(program: str, args: threading.ExceptHookArgs) -> None:
+    """Tell what ends a thread, such as a logger's on a full disk, in one line."""
+    if (message := _message_for_user(args.exc_value)) is None:
+        threading.__excepthook__(args)
+    else:
+        print(f'{program}: a thread has ended: {message}', file=sys.stderr)
 
 
 def _message_for_user(error: BaseException | None) -> str | None:

@@ -149,6 +149,14 @@ def _choose(
     if path := _first_file(tree, folders, _SCENE_LIST):
         lines = _read_list(path, _SCENE_LINE, 'ROIs1158_spring/s1_6')
         is_holdout, scenes = part == 'holdout', _scenes(lines)
+        there = {place.scene for place in needed if place.file_names}
+        if there and not is_holdout and scenes.isdisjoint(there):
+            raise FileNotFoundError(
+                f'Expected {path} to name scenes of the tree, which holds '
+                f'{min(there)} and others, got {len(scenes)} scenes of which none is '
+                f'there; it holds nothing out. Copy the list of the tree there, from '
+                f'{_LISTS_URL}.'
+            )
         chosen = [place for place in needed if (place.scene in scenes) == is_holdout]
         return [names for place in chosen for names in place.file_names], path
     if path := _first_file(tree, folders, _FILE_LISTS[part]):

@@ -31,7 +31,8 @@ class RasterHeader:
         address: What GDAL opens.
         alpha: Position of the band that is 0 where there are no data, if there is one.
         has_gcps: Whether it has ground control points in place of a transform.
-        scaled: Whether it declares a scale or an offset of its values.
+        scales: What each of these bands declares that numbers are multiplied with.
+        offsets: What it declares to be added then.
         parts: The files that it is made of, as GDAL opens them.
         block_rows: Number of rows that GDAL reads together.
         is_plain: Whether its pixels are stored without compression.
@@ -46,7 +47,8 @@ class RasterHeader:
     masked: bool
     alpha: int | None
     has_gcps: bool
-    scaled: bool
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
     parts: tuple[str, ...] = field(default=(), repr=False)
     block_rows: int = 1
     is_plain: bool = False
@@ -58,6 +60,11 @@ class RasterHeader:
     def count(self) -> int:
         """Number of bands that hold an image."""
         return len(self.descriptions)
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it declares a scale or an offset of its values."""
+        return {*self.scales, 1.0} != {1.0} or {*self.offsets, 0.0} != {0.0}
 
     def estimate_blocks(self, num_rows: int) -> int:
         """Return the bytes of the blocks that some rows across the raster touch.
@@ -154,7 +161,8 @@ def _header(path: str, raster: DatasetReader) -> RasterHeader:
         ),
         alpha=raster.count if alpha else None,
         has_gcps=bool(raster.gcps[0]),
-        scaled=set(raster.scales) != {1.0} or set(raster.offsets) != {0.0},
+        scales=raster.scales[:count],
+        offsets=raster.offsets[:count],
         parts=tuple(raster.files),
         block_rows=raster.block_shapes[0][0],
         is_plain=raster.driver == 'GTiff' and raster.compression is None,

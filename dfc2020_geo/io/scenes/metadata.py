@@ -1,5 +1,6 @@
 """Metadata and names of Sentinel-2 products: level, processing baseline, offsets."""
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
@@ -236,8 +237,10 @@ def _parse(root: ET.Element, path: str, level: str) -> ProductMetadata:
         for tag, element, text in texts
         if tag in _OFFSETS
     }
-    if ones and not ones[0] > 0:
+    if ones and not 0 < ones[0] < math.inf:
         raise ValueError(f'a quantification value of {ones[0]}')
+    if not all(map(math.isfinite, offsets.values())):
+        raise ValueError(f'offsets of {[*offsets.values()]}')
     return ProductMetadata(
         path=path,
         level=level,

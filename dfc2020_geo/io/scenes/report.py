@@ -57,9 +57,15 @@ def describe_offset(images: SensorImages) -> Iterator[str]:
             f'from {metadata.path} '
             f'(processing baseline {metadata.baseline or "unknown"})'
         )
+    elif images.declared:
+        why = f'as the tags of {last_part(images.files[0].path)} declare'
     else:
         why = 'as the files say nothing of one (--s2_offset)'
     yield f'{images.title}: offset {text}, {why}'
+    if images.declared and images.declared.factor != 1:
+        yield (
+            f'{images.title}: multiplied with {images.declared.factor:g}, as declared'
+        )
     if metadata and metadata.factor != 1:
         yield (
             f'{images.title}: multiplied with {metadata.factor:g}, quantification value '
@@ -79,7 +85,7 @@ def _nodata(images: SensorImages) -> Iterator[str]:
     if declared:
         yield f'{images.title}: declares {", ".join(sorted(declared))} as no data'
     for file in images.files:
-        if file.scaled:
+        if file.is_scaled and not images.declared:
             yield (
                 f'{images.title}: {file.path} declares a scale or an offset of its '
                 'values, which is not applied'

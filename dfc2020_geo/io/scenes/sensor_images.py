@@ -1,6 +1,7 @@
 """The images of one sensor: which file holds which band, and what its numbers mean."""
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
 from ..band_names import is_no_band, judge_names, name_bands, split_file_names
 from .evidence import require_offset, require_order
 from .headers import MAX_SCENE_SIZE, RasterHeader, read_header
+from .metadata import REFLECTANCE_OF_ONE
 from .products import Product, SceneImages, file_stem, last_part, open_product
 from .radiometry import Coding
 
@@ -17,6 +19,9 @@ logger = logging.getLogger(__name__)
 
 #: What the sensors are called.
 SENSORS: dict[Sensor, str] = {'s1': 'Sentinel-1', 's2': 'Sentinel-2'}
+
+#: Scales below it give reflectance of 0 to 1, others reflectance x 10 000.
+_REFLECTANCE = 0.1
 
 #: A band in a file that is none of those the sensor has, in ``--s2_bands``.
 _OTHER = '-'
@@ -26,6 +31,18 @@ _SAME_SIZE = 1.01
 
 #: The bands that give a scene its grid.
 _GRID_GSD = min(band.gsd for band in BANDS.values())
+
+
+class Declared(NamedTuple):
+    """What tags of files say of the numbers of Sentinel-2.
+
+    Attributes:
+        factor: What numbers are multiplied with, to reflectance x 10 000.
+        offsets: What is added to those of each band before that.
+    """
+
+    factor: float
+    offsets: tuple[float, ...]
 
 
 class BandFile(NamedTuple):
@@ -132,7 +149,40 @@ class SensorImages:
                 'radiometric offset. Extract the whole product, or '
                 'give --s2_offset.'
             )
-        return (0.0,) * len(self.bands)
+        return self.declared.offsets if self.declared else (0.0,) * len(self.bands)
+
+    @property
+    def declared(self) -> Declared | None:
+        """What tags of the files declare of Sentinel-2, where nothing else counts.
+
+        Metadata of a product count before them, and so does what the user gives.
+
+        Raises:
+            RuntimeError: If bands declare different scales, or one that is no number
+                above 0.
+        """
+        metadata = self.product.metadata
+        # A name alone may say the level, and nothing of numbers.
+        is_told = metadata and (metadata.tells_offset or not metadata.is_name)
+        has_said = self.given_offset is not None or is_told or self.product.is_safe
+        if self.sensor == 's1' or has_said or not any(f.is_scaled for f in self.files):
+            return None
+        tags = [
+            (b.file.scales[b.index - 1], b.file.offsets[b.index - 1]) for b in self.read
+        ]
+        scales = sorted({scale for scale, _ in tags})
+        numbers = [number for pair in tags for number in pair]
+        if len(scales) > 1 or scales[0] <= 0 or not all(map(math.isfinite, numbers)):
+            raise RuntimeError(
+                f'Expected bands that declare one scale, above 0, and an offset, got '
+                f'{tags} in {self.files[0].path}; mend the tags with gdal_edit.py, or '
+                'give --s2_offset, with which they do not count.'
+            )
+        (scale,) = scales
+        # Reflectance is 1 at most where it is not stored as such, x 10 000.
+        factor = scale * REFLECTANCE_OF_ONE if scale < _REFLECTANCE else scale
+        offsets = tuple(round(offset / scale, 6) for _, offset in tags)
+        return Declared(round(factor, 9), offsets)
 
     def judge_offset(self) -> None:
         """Check an offset that is known from a name alone by the numbers.
@@ -164,12 +214,13 @@ class SensorImages:
         Returns:
             The coding of the sensor's bands.
         """
-        metadata = self.product.metadata
+        metadata, declared = self.product.metadata, self.declared
+        factor = metadata.factor if metadata else 1.0
         return Coding(
             start=start,
             nodata=tuple(band_file.nodata for band_file in self.read),
             offsets=self.offsets(),
-            factor=metadata.factor if metadata else 1.0,
+            factor=declared.factor if declared else factor,
             power=self.power,
             has_metadata=metadata is not None and self.given_offset is None,
         )

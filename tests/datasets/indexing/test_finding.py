@@ -219,10 +219,10 @@ def test_scan_lists_what_a_stat_of_each_entry_says(
 def test_folders_that_may_not_be_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in KINDS:
-        folder = tmp_path / f'SEN12MS/ROIs1158_spring/{kind}_1'
+    for name in (f'{kind}_{scene}' for kind in KINDS for scene in (1, 2)):
+        folder = tmp_path / f'SEN12MS/ROIs1158_spring/{name}'
         folder.mkdir(parents=True)
-        (folder / f'ROIs1158_spring_{kind}_1_p1.tif').touch()
+        (folder / f'ROIs1158_spring_{name}_p1.tif').touch()
     (tmp_path / 'lost+found').mkdir()
     (tmp_path / 'SEN12MS/SEN12MS_holdOutScenes.txt').write_text('ROIs1158_spring/s1_2')
     locked = {str(tmp_path / 'lost+found')}

@@ -154,7 +154,9 @@ def test_the_broken_patch_is_skipped_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = write_sen12ms(
-        tmp_path, ['summer_146_p202', 'summer_146_p203'], ['ROIs1158_spring/s1_1']
+        tmp_path,
+        ['spring_1_p1', 'summer_146_p202', 'summer_146_p203'],
+        ['ROIs1158_spring/s1_1'],
     )
     broken = root / 'ROIs1868_summer/s1_146/ROIs1868_summer_s1_146_p202.tif'
     broken.unlink()  # neither is its twin missed
@@ -192,7 +194,8 @@ def test_missing_twins_are_counted_and_named(
 
 
 def test_the_first_three_missing_twins_are_named(tmp_path: Path) -> None:
-    root = write_sen12ms(tmp_path, [f'spring_1_p{i}' for i in range(5)])
+    names = ['summer_1_p1', *(f'spring_1_p{i}' for i in range(5))]
+    root = write_sen12ms(tmp_path, names)
     for path in (root / 'ROIs1158_spring/s2_1').iterdir():
         path.unlink()
     with pytest.raises(
@@ -247,8 +250,9 @@ def test_a_split_without_scenes(tmp_path: Path) -> None:
         DatasetNotFoundError, match=r"'holdout' scenes .* got 0 of 1 by"
     ):
         SEN12MSPatches(root, 'holdout')
+    write_sen12ms(root, ['summer_1_p1'])
     assert len(SEN12MSPatches(root, 'geo_train')) == 1
-    with pytest.raises(DatasetNotFoundError, match=r'two or more .* got 1 of 1 by'):
+    with pytest.raises(DatasetNotFoundError, match=r'two or more .* got 1 of 2 by'):
         SEN12MSPatches(root, 'geo_val')
 
 
@@ -303,3 +307,11 @@ def test_a_list_that_appears_or_changes_counts(tmp_path: Path, place: str) -> No
     for scene, other in (('1', '2'), ('2', '1')):
         scenes.write_text(f'ROIs1158_spring/s1_{scene}\n')
         assert ids(SEN12MSPatches(root)) == [f'ROIs1158_spring_s2_{other}_p1']
+
+
+@pytest.mark.parametrize('split', ['train', 'geo_train', 'geo_val'])
+def test_a_list_of_another_tree_is_refused(tmp_path: Path, split: str) -> None:
+    write_sen12ms(tmp_path, holdout=['ROIs2017_winter/s1_99'])
+    with pytest.raises(FileNotFoundError, match='of which none is there') as error:
+        SEN12MSPatches(tmp_path, split)
+    assert str(tmp_path / 'SEN12MS_holdOutScenes.txt') in str(error.value)
