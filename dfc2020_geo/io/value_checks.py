@@ -63,6 +63,9 @@ _SATURATED = (32767.0, 65535.0)
 #: be saturation; and hardly any number is as close to it as a twentieth.
 _REPEATED, _SPREAD, _ALONE, _CLOSE = 10, (1e-4, 0.02), 0.8, 0.05
 
+#: Fraction of pixels from which NaN that is not declared is told of: SEN12MS has some.
+_GAPS = 0.05
+
 #: Blends of fill with data, along its edges, are at most this much of the fill.
 _BLENDED = 0.2
 
@@ -435,7 +438,7 @@ def _describe_fills(
             'It cannot be measured and is repeated: most likely fill. Declare it, with '
             f'gdal_edit.py -a_nodata {text} FILE.',
         )
-    if sample.undeclared > _SOME:
+    if sample.undeclared > _GAPS:
         yield Finding(
             'warning',
             sample.bands,
