@@ -355,6 +355,12 @@ class LandCoverCLI(LightningCLI):
         if isinstance(self.datamodule, SceneDataModule):
             writer = SceneMapWriter(**self._get(self.config_init, _SCENE_MAPS))
             run_maps(self.trainer, writer, **kwargs)
+            if left_out := self.datamodule.left_out:
+                reasons = '; '.join(f'{name}: {why}' for name, why in left_out.items())
+                raise RuntimeError(
+                    f'Left out {len(left_out)} of the scenes, the maps of the others '
+                    f'are written. {reasons}'
+                )
             return
         callbacks: list[Any] = vars(self.trainer)['callbacks']
         for callback in callbacks[:]:

@@ -4,18 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..datamodules.base import PendingSelector, choose_num_workers
 from ..datamodules.checks import require_check, takes_fills, tell_findings
-from ..io.scenes import ResamplingName, check_scene, limit_cache, open_scene
+from ..io.scenes import ResamplingName, Scene, check_scene, limit_cache, open_scene
 from ..io.scenes.headers import MAX_SCENE_SIZE
+from ..io.scenes.products import SceneImages
 from ..io.value_checks import CheckMode, Flags
 from ..models.contract import data_contract
 from ..samplers.tiling import Blending
@@ -29,6 +30,9 @@ _CACHE = (64 * 2**20, 2**30)
 
 #: How a user can say what the numbers mean.
 FLAGS = Flags('--s2_offset', '--s1_power', '--s1_bands', '--s2_bands')
+
+#: What is done about a scene that cannot be read.
+OnError = Literal['skip', 'stop']
 
 #: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
 SceneSource = str | Path | Sequence[str | Path]
@@ -97,6 +101,7 @@ class SceneDataModule(BaseDataModule):
         num_workers: int = 0,
         max_scene_size: int = MAX_SCENE_SIZE,
         check: CheckMode = 'error',
+        on_error: OnError = 'skip',
     ) -> None:
         """Initialize a new SceneDataModule instance.
 
@@ -128,12 +133,22 @@ class SceneDataModule(BaseDataModule):
                 no map stop the run, undeclared fill is no data (unless *nan* is
                 ``'baseline'``), and doubtful ones bring a warning; ``'warn'`` warns of
                 all that and changes nothing, ``'off'`` looks at nothing.
+            on_error: What a scene does that cannot be opened or checked: with
+                ``'skip'`` it is left out of several, named, and the other ones are
+                mapped; with ``'stop'`` none is.
 
         Raises:
             ValueError: If a band, the scheme, *nan* or *check* is unknown, or a number of tiles
                 or processes too small.
         """
         self.check = require_check(check)
+        if on_error not in get_args(OnError):
+            raise ValueError(
+                f'Expected on_error to be one of {get_args(OnError)}, got {on_error}.'
+            )
+        self.on_error = on_error
+        #: Scenes that are left out, by name, and why.
+        self.left_out: dict[str, str] = {}
         num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(SceneTiles, batch_size, num_workers)
         self.s2, self.s1 = s2, s1
@@ -174,22 +189,35 @@ class SceneDataModule(BaseDataModule):
                 '--data dfc2020_geo.datamodules.LandCoverDataModule.'
             )
         limit_cache(_CACHE[0])
-        scenes = []
-        for name, s2, s1 in find_scenes(self.s2, self.s1):
-            scene = open_scene(s2, s1, self.bands, **self.options)
-            rank_zero_info(f'{name}: {scene.grid.height} x {scene.grid.width} pixels')
-            for note in scene.notes:
-                rank_zero_info(f'  {note}')
-            if self.check != 'off':
-                scene = check_scene(scene, FLAGS, takes_fills(self.check, self.nan))
-            tell_findings(scene.findings, self.check, name)
-            scenes.append(scene)
+        scenes: list[Scene] = []
+        found = find_scenes(self.s2, self.s1)
+        self.left_out = {}
+        for sources in found:
+            try:
+                scenes.append(self._open(*sources))
+            except (OSError, RuntimeError, ValueError) as error:
+                is_last = not scenes and sources is found[-1]
+                if self.on_error == 'stop' or len(found) == 1 or is_last:
+                    raise
+                self.left_out[sources.name] = str(error)
+                rank_zero_warn(f'{sources.name} is left out: {error}')
         needed = max(s.estimate_blocks(self.tiling['size']) for s in scenes)
         self._cache = min(_CACHE[0] + needed, _CACHE[1])
         limit_cache(self._cache)
         self.predict_dataset = SceneTiles(
             scenes, **self.tiling, batch_size=self.batch_size
         )
+
+    def _open(self, name: str, s2: SceneImages | None, s1: SceneImages | None) -> Scene:
+        """Open a scene and check its values, and say what is read from where."""
+        scene = open_scene(s2, s1, self.bands, **self.options)
+        rank_zero_info(f'{name}: {scene.grid.height} x {scene.grid.width} pixels')
+        for note in scene.notes:
+            rank_zero_info(f'  {note}')
+        if self.check != 'off':
+            scene = check_scene(scene, FLAGS, takes_fills(self.check, self.nan))
+        tell_findings(scene.findings, self.check, name)
+        return scene
 
     def predict_dataloader(self) -> DataLoader[SceneBatch] | ReadAhead:
         """Load the tiles that are still to be predicted, in their order."""

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -12,10 +13,12 @@ from ..datasets.indexing.names import group_names
 from ..datasets.indexing.pairing import file_name, pair, require_twins
 from ..io.addresses import hide_secrets
 from ..io.band_names import is_no_band, split_file_names
+from ..io.scenes.containers import whole_stem
 from ..io.scenes.headers import RasterHeader, read_header
 from ..io.scenes.products import (
     ImagePaths,
     SceneImages,
+    describe_content,
     file_stem,
     find_folder,
     gdal_path,
@@ -27,6 +30,7 @@ from ..io.scenes.products import (
     list_gsd_folders,
     open_product,
     scene_name,
+    unnest,
 )
 from ..io.scenes.sensor_images import name_headers
 
@@ -138,9 +142,11 @@ def _expand(named: ImagePaths, sensor: Sensor) -> dict[str, SceneImages]:
             *(pair for path in folders for pair in _expand_path(path, sensor)),
         ]
     if not pairs:
+        folder = find_folder(named) if isinstance(named, str | Path) else None
+        more = describe_content(folder) if folder else ''
         raise FileNotFoundError(
-            f'Expected scenes in {hide_secrets(named)}, got no rasters there; name a raster, a '
-            'product, or a folder of them.'
+            f'Expected scenes in {hide_secrets(named)}, got no rasters there{more}; '
+            'name a raster, a product, or a folder of them.'
         )
     return _unique(sorted(pairs, key=lambda pair: pair[0]))
 
@@ -177,17 +183,41 @@ def _expand_folder(
     if is_safe(folder) or list_gsd_folders(folder):
         return _open([gdal_path(folder)], sensor)
     products = [f for f in list_folders(folder) if is_safe(f)]
-    packed = list_files(folder, ('.safe.zip',))
-    paths = [gdal_path(product) for product in (*products, *packed)]
     files = [gdal_path(file) for file in list_files(folder)]
     scenes = _group(files, sensor, folder)
-    return [*scenes, *_open(paths, sensor)]
+    scenes += _open([gdal_path(unnest(product)) for product in products], sensor)
+    known = {name for name, _ in scenes}
+    for archive in list_files(folder, ('.zip',)):
+        # Where a product is extracted as well, that is read.
+        if (
+            re.sub(r'(\.safe)?\.zip$', '', archive.name, flags=re.IGNORECASE)
+            not in known
+        ):
+            scenes += _expand_archive(gdal_path(archive), sensor)
+    return scenes
+
+
+def _expand_archive(path: str, sensor: Sensor) -> list[tuple[str, SceneImages]]:
+    """Find the scenes in an archive; a damaged one is told of when it is opened."""
+    try:
+        return _expand_path(path, sensor)
+    except RuntimeError:
+        return [(file_stem(path), path)]
 
 
 def _open(paths: Sequence[Path | str], sensor: Sensor) -> list[tuple[str, SceneImages]]:
-    """Open products, once: their files and metadata go on to the scene."""
-    products = [open_product(path, sensor) for path in paths]
-    return [(product.name, product) for product in products]
+    """Open products, once: their files and metadata go on to the scene.
+
+    One that cannot be opened stays a path: the scene says why, the others go on.
+    """
+    found: list[tuple[str, SceneImages]] = []
+    for path in paths:
+        try:
+            product = open_product(path, sensor)
+            found.append((product.name, product))
+        except (FileNotFoundError, RuntimeError):
+            found.append((file_stem(str(path)), path))
+    return found
 
 
 def _group(
@@ -200,7 +230,7 @@ def _group(
     """
     headers = {path: _try_header(path) for path in paths}
     bands = [path for path, header in headers.items() if header and header.count == 1]
-    named = split_file_names([file_stem(path) for path in bands], sensor)
+    named = split_file_names([whole_stem(file_stem(path)) for path in bands], sensor)
     groups: dict[str, list[str]] = {}
     left_out = []
     for path, (band, rest) in zip(bands, named, strict=True):
@@ -217,7 +247,13 @@ def _group(
             sensor[1],
             ', '.join(last_part(path) for path in left_out),
         )
-    scenes = [*groups.values(), *([p] for p in stacks if p not in pictures)]
+    images: dict[str, list[str]] = {}
+    for path in stacks:
+        if path not in pictures:
+            stem = file_stem(path)
+            is_piece = whole_stem(stem) != stem
+            images.setdefault(whole_stem(stem) if is_piece else path, []).append(path)
+    scenes = [*groups.values(), *images.values()]
     return [
         (scene_name(files, sensor), files if len(files) > 1 else files[0])
         for files in scenes

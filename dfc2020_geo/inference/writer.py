@@ -444,7 +444,9 @@ def list_sources(scene: Scene) -> list[str]:
     Returns:
         Their paths, each once.
     """
-    return list(dict.fromkeys(reader.file.path for reader in scene.readers))
+    files = [reader.file for reader in scene.readers]
+    paths = (f.parts if f.address.startswith('<') else (f.path,) for f in files)
+    return list(dict.fromkeys(path for own in paths for path in own))
 
 
 def list_files(scene: Scene) -> list[str]:
@@ -458,5 +460,6 @@ def list_files(scene: Scene) -> list[str]:
     """
     files = [reader.file for reader in scene.readers]
     paths = [path for f in files for path in (f.address, *f.parts)]
+    paths = [path for path in paths if not path.startswith('<')]  # joined pieces
     # GDAL lists an address in its own form.
     return list(dict.fromkeys(path.removeprefix('/vsicurl/') for path in paths))

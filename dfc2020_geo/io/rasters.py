@@ -30,7 +30,7 @@ from .tiffs import DamagedError, RawBands, fits, read_header, read_strips
 SIDECAR = '.aux.xml'
 
 #: What the names of rasters of scenes end in, where a folder is searched.
-SCENE_SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt')
+SCENE_SUFFIXES = ('.img', '.jp2', '.tif', '.tiff', '.vrt')
 
 #: What precedes the path of a file in GDAL's virtual paths.
 _VIRTUAL = re.compile(r'(/vsi\w+/(\{|\d+_\d+,)?)+')
@@ -127,7 +127,10 @@ def _require_file(path: Path | str) -> None:
         except (OSError, ValueError):
             continue
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise _unreadable(path, ValueError('a pipe or device, not a file'))
+            raise RuntimeError(
+                f'Expected a readable raster, got {path} (a pipe or device, not a '
+                'file); it is read in any order, so write it to a file first.'
+            )
 
 
 def _unreadable(path: Path | str, reason: BaseException) -> RuntimeError:

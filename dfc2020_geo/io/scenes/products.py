@@ -7,7 +7,7 @@ layout (``.SAFE``), packed in a zip archive or not, or a virtual path of GDAL.
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +15,7 @@ from ...bands import Sensor
 from ..addresses import hide_secrets
 from ..band_names import split_file_names
 from ..rasters import SCENE_SUFFIXES
+from .containers import list_parts, split_part, whole_stem
 from .metadata import (
     ProductMetadata,
     find_metadata,
@@ -30,6 +31,12 @@ type ImagePaths = Path | str | Sequence[Path | str]
 type SceneImages = ImagePaths | Product
 
 _ZIP = '/vsizip/'
+
+#: Names of files that hold images in a form of their own, where a folder is searched.
+_CONTAINERS = ('.dat', '.dim', '.nc')
+
+#: Number of names that a message has of what is in a folder.
+_MOST_NAMED = 5
 
 #: Folders above a band's file in which its product may have metadata: R10m, IMG_DATA, the
 #: granule, GRANULE and the product.
@@ -87,13 +94,15 @@ def open_product(named: SceneImages, sensor: Sensor) -> Product:
         return _from_product(folder, sensor)
     files = _find_images(folder) if list_gsd_folders(folder) else list_files(folder)
     if not files:
+        products = [inner for inner in list_folders(folder) if is_safe(inner)]
+        if len(products) == 1:
+            return _from_product(unnest(products[0]), sensor)
         raise FileNotFoundError(
-            f'Expected rasters in {named}, got none; name the folder or the file that '
-            'holds the images of one scene.'
+            f'Expected rasters in {named}, got none{describe_content(folder)}; name the '
+            'folder or the file that holds the images of one scene.'
         )
-    paths = tuple(gdal_path(file) for file in files)
-    metadata = describe_product(paths) if sensor == 's2' else None
-    return Product(scene_name(paths, sensor), str(named), paths, metadata)
+    paths = [gdal_path(file) for file in files]
+    return replace(_from_list(paths, sensor), where=str(named))
 
 
 def find_folder(named: Path | str) -> Traversable | None:
@@ -120,7 +129,38 @@ def find_folder(named: Path | str) -> Traversable | None:
         return path.parent if is_metadata else None
     inner = list_folders(folder)
     packed = str(named).lower().endswith('.zip') and not list_files(folder)
-    return images_folder(inner[0] if packed and len(inner) == 1 else folder)
+    folder = unnest(inner[0] if packed and len(inner) == 1 else folder)
+    return images_folder(folder)
+
+
+def unnest(folder: Traversable) -> Traversable:
+    """Find the product in a folder of its name, as some programs extract archives.
+
+    Args:
+        folder: A folder.
+
+    Returns:
+        The product; the folder itself if it is no product that holds another one.
+    """
+    if not folder.name.upper().endswith('.SAFE') or metadata_file(folder):
+        return folder
+    inner = list_folders(folder)
+    is_nested = len(inner) == 1 and is_safe(inner[0])
+    return unnest(inner[0]) if is_nested else folder
+
+
+def describe_content(folder: Traversable) -> str:
+    """Say what is in a folder where no raster was found, for messages.
+
+    Args:
+        folder: A folder.
+
+    Returns:
+        A few names after "but"; nothing for an empty folder.
+    """
+    names = [entry.name for entry in _entries(folder)]
+    more = f' and {len(names) - _MOST_NAMED} more' if len(names) > _MOST_NAMED else ''
+    return f' but {", ".join(names[:_MOST_NAMED])}{more}' if names else ''
 
 
 def images_folder(folder: Traversable) -> Traversable:
@@ -149,6 +189,7 @@ def scene_name(paths: Sequence[str], sensor: Sensor) -> str:
         band, or, if that is nothing, the name of their folder.
     """
     stems = [file_stem(path) for path in paths]
+    stems = [whole_stem(stem) for stem in stems] if len(stems) > 1 else stems
     rests = {rest for _, rest in split_file_names(stems, sensor)}
     if len(stems) == 1 or len(rests) > 1:
         return stems[0]
@@ -164,6 +205,9 @@ def last_part(path: str) -> str:
     Returns:
         Its last part.
     """
+    file, variable = split_part(path)
+    if variable:
+        return f'{file_stem(file)}_{variable}'
     plain = hide_secrets(path).replace('\\', '/').rstrip('/')
     return plain.rpartition('/')[2]
 
@@ -189,8 +233,9 @@ def _from_list(paths: list[str], sensor: Sensor) -> Product:
                 f'Expected a list of the files of one scene, got the folder {path} in '
                 'it; name the folder alone.'
             )
-    metadata = describe_product(paths) if sensor == 's2' else None
-    where = ', '.join(map(hide_secrets, paths))
+    named, paths = paths, [part for path in paths for part in list_parts(path)]
+    metadata = describe_product(named) if sensor == 's2' else None
+    where = ', '.join(map(hide_secrets, named))
     return Product(scene_name(paths, sensor), where, tuple(paths), metadata)
 
 
@@ -392,7 +437,7 @@ def _is_virtual(path: Path | str) -> bool:
 
 
 def list_files(
-    folder: Traversable, suffixes: tuple[str, ...] = SCENE_SUFFIXES
+    folder: Traversable, suffixes: tuple[str, ...] = (*SCENE_SUFFIXES, *_CONTAINERS)
 ) -> list[Traversable]:
     """List the files of a folder by name, without hidden ones.
 
@@ -403,11 +448,20 @@ def list_files(
     Returns:
         The files, sorted by name.
     """
+    entries = _entries(folder)
+    names = {entry.name for entry in entries}
     return [
         entry
-        for entry in _entries(folder)
-        if entry.name.lower().endswith(suffixes) and entry.is_file()
+        for entry in entries
+        if entry.name.lower().endswith(suffixes)
+        and entry.is_file()
+        and (not entry.name.lower().endswith('.dat') or _is_envi(entry.name, names))
     ]
+
+
+def _is_envi(name: str, names: set[str]) -> bool:
+    """Tell whether a ``.dat`` is a raster: its header lies beside it."""
+    return not names.isdisjoint((f'{name}.hdr', f'{name[:-4]}.hdr'))
 
 
 def list_folders(folder: Traversable) -> list[Traversable]:

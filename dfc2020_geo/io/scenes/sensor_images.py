@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
 from ..band_names import is_no_band, judge_names, name_bands, split_file_names
+from .containers import join_pieces, whole_stem
 from .evidence import require_offset, require_order
 from .headers import MAX_SCENE_SIZE, RasterHeader, read_header
 from .metadata import REFLECTANCE_OF_ONE
@@ -260,7 +261,7 @@ def find_bands(
             f'got none; give --{sensor}.'
         )
     product = open_product(named, sensor)
-    headers = [read_header(path, max_size) for path in product.paths]
+    headers = join_pieces([read_header(path, max_size) for path in product.paths])
     files = assign(headers, sensor, names)
     _require(wanted, files, headers, sensor)
     images = SensorImages(product, bands, files, given_offset, power)
@@ -402,7 +403,7 @@ def name_headers(
         RuntimeError: If they have no names, and the values contradict their position.
     """
     single = [file for file in files if file.count == 1]
-    stems = [file_stem(file.path) for file in single]
+    stems = [whole_stem(file_stem(file.path)) for file in single]
     by_file = zip(single, split_file_names(stems, sensor), strict=True)
     known = {file.path: band for file, (band, _) in by_file if band}
     others = [file for file in files if file.path not in known]
