@@ -350,7 +350,11 @@ class LandCoverCLI(LightningCLI):
                 self.trainer.print(f'Wrote {os.path.relpath(name)}')
 
     def predict(self, **kwargs: Any) -> None:
-        """Predict without keeping every prediction in memory."""
+        """Predict without keeping every prediction in memory.
+
+        Raises:
+            RuntimeError: If scenes were left out, after the maps of the others.
+        """
         kwargs['return_predictions'] = False
         if isinstance(self.datamodule, SceneDataModule):
             writer = SceneMapWriter(**self._get(self.config_init, _SCENE_MAPS))
