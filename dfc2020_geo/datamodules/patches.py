@@ -207,6 +207,8 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
                 'another set.)'
             ) from error
         dataset.max_patch_size = self.max_patch_size
+        dataset.check = self.checks.mode
+        dataset.require_order()
         return dataset
 
     def _dataloader_factory(self, split: str) -> DataLoader[Any]:

@@ -1,6 +1,7 @@
 """Base class of the patch datasets: samples in file units, selection, class map names."""
 
 import copy
+import logging
 import math
 from abc import abstractmethod
 from collections import Counter
@@ -14,19 +15,39 @@ from matplotlib.colors import ListedColormap
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from torchgeo.datasets.utils import Sample
 
-from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
+from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
 from ..io.grid import RasterGrid
 from ..io.packs import open_pack
 from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_grid
+from ..io.scenes.evidence import contradict_order, describe_contradiction
 from ..io.tiffs import RawBands
-from ..io.value_checks import Fills, SensorSample, SetSample
+from ..io.value_checks import CheckMode, Fills, SensorSample, SetSample
 from .indexing.names import rename
 from .indexing.packed import PackTree
 from .indexing.table import PatchTable
 from .indexing.trees import FolderTree, ReducedTree
 from .plotting import DrawsSamples
-from .reading import PackReader, TreeReader, other_sizes, store_bands, want_bands
+from .reading import (
+    PackReader,
+    TreeReader,
+    WantedBands,
+    other_sizes,
+    store_bands,
+    want_bands,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Patches, and pixels of each, whose values are compared with the order of bands.
+_NUM_JUDGED, _JUDGED_PIXELS = 8, 4096
+
+#: All bands of Sentinel-2, as a reader wants them.
+_WHOLE_S2 = (tuple(range(1, FILE_BANDS['s2'] + 1)), FILE_BANDS['s2'])
+
+_ORDER_ADVICE = (
+    'Describe the bands in the files, which counts, or bring them to that order'
+)
 
 #: Pixels of a patch that a sample for a check has, about.
 _MOST_PIXELS = 8192
@@ -67,6 +88,8 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         transforms: Transforms of samples.
         files: Files of each patch.
         note: Caveat about scores on this split, or an empty string.
+        check: What values do that contradict the order of bands: ``'error'`` refuses
+            them, ``'warn'`` warns.
         max_patch_size: Most pixels on a side of a patch; set it before one is read.
         fills: Undeclared numbers that are read as no data, by sensor.
     """
@@ -117,6 +140,8 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self._last_reader: TreeReader | PackReader | None = None
         self.note = ''
         self.fills: Fills = {}
+        self.check: CheckMode = 'error'
+        self._is_ordered = False
         self.classes = tuple(self.scheme.labels)
         colors = [land_cover.color for land_cover in self.scheme.classes]
         self.cmap = ListedColormap(np.divide(colors, 255), name=scheme)
@@ -212,18 +237,20 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         reader = self._last_reader
         if reader is None or reader.files is not self.files:
             wanted = want_bands(self.bands, self._label_bands)
-            reader = (
-                PackReader(self._pack, self.files, wanted)
-                if self._pack
-                else TreeReader(self.files, wanted, self.max_patch_size)
-            )
-            self._last_reader = reader
+            reader = self._last_reader = self._make_reader(wanted)
         return reader
+
+    def _make_reader(self, wanted: WantedBands) -> TreeReader | PackReader:
+        if self._pack:
+            return PackReader(self._pack, self.files, wanted)
+        return TreeReader(self.files, wanted, self.max_patch_size)
 
     def _read_patch(
         self, index: int, out: Mapping[str, np.ndarray]
     ) -> tuple[dict[Sensor, RawBands], np.ndarray | None]:
         """Read the bands of each sensor and, where there are labels, their codes."""
+        if not self._is_ordered:
+            self.require_order()
         if 'mask' in out:
             out = {**out, 'label': out['mask'][None]}
         found = self._reader.read(index, out)
@@ -297,6 +324,40 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
             getattr(self, '_legend', None),
             f'{len(positions)} of {len(self)} patches',
         )
+
+    def require_order(self) -> None:
+        """Check once that bands without descriptions are in the order of SEN12MS.
+
+        The values of some patches are looked at.
+
+        Raises:
+            RuntimeError: If they contradict it; a warning where *check* is ``'warn'``.
+        """
+        if self._is_ordered or 's2' not in self._sensors or self.check == 'off':
+            return
+        self._is_ordered = True
+        num_patches = 1 if self._pack and self._pack.url else _NUM_JUDGED
+        reader = self._make_reader({'s2': _WHOLE_S2})
+        parts = []
+        positions = range(len(self))[:: max(len(self) // num_patches, 1)]
+        for index in positions[:num_patches]:
+            try:
+                pixels = reader.read(index, {})['s2']
+            except (OSError, RuntimeError):  # whoever reads this patch is told
+                continue
+            if not pixels.is_named:
+                bands = pixels.values.reshape(len(pixels.values), -1)
+                parts.append(bands[:, :: max(bands.shape[1] // _JUDGED_PIXELS, 1)])
+        numbers = (
+            np.concatenate(parts, axis=1, dtype=float) if parts else np.empty((0, 0))
+        )
+        if not (reasons := contradict_order(numbers)):
+            return
+        where = f'{self.files[0].s2} and others'
+        text = describe_contradiction(where, numbers, reasons, _ORDER_ADVICE)
+        if self.check == 'error':
+            raise RuntimeError(text)
+        logger.warning(text)
 
     def select(self, indices: Iterable[int]) -> Self:
         """Keep some patches.

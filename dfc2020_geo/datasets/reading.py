@@ -42,6 +42,10 @@ def want_bands(bands: Sequence[Band], num_label_bands: int) -> WantedBands:
     return wanted | {'label': ((1,), num_label_bands)}
 
 
+def _sensor(kind: FileKind) -> Sensor | None:
+    return next((sensor for sensor in FILE_BANDS if sensor == kind), None)
+
+
 @dataclass
 class TreeReader:
     """Reads the GeoTIFFs of patches.
@@ -77,7 +81,12 @@ class TreeReader:
             path = getattr(files, kind)
             if path is not None:
                 found[kind] = read_raw(
-                    path, indexes, num_bands, out.get(kind), self.max_size
+                    path,
+                    indexes,
+                    num_bands,
+                    out.get(kind),
+                    self.max_size,
+                    _sensor(kind),
                 )
                 if kind != 'label':
                     require_real(path, found[kind])

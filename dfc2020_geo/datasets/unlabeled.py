@@ -16,7 +16,8 @@ class UnlabeledPatches(PatchDataset):
 
     * any size, any number of files; patches of one batch must have one size
     * ``s1``: VV and VH, sigma nought in dB
-    * ``s2``: 13 bands in file order, Level-1C reflectance x 10 000
+    * ``s2``: 13 bands in file order, Level-1C reflectance x 10 000; bands that are
+      described may be more or fewer, in any order
     * CRS and transform, where a file has them, are those of its class map
 
     Files of the two sensors are paired by name: equal names, or ``_s1_`` in place of

@@ -234,8 +234,9 @@ def _group(
     groups: dict[str, list[str]] = {}
     left_out = []
     for path, (band, rest) in zip(bands, named, strict=True):
-        if band or (rest := _describe(headers[path], sensor)) is not None:
-            groups.setdefault(rest, []).append(path)
+        scene = rest if band else _describe(headers[path], sensor)
+        if scene is not None:
+            groups.setdefault(scene, []).append(path)
         else:
             left_out.append(path)
     stacks = [path for path in headers if path not in bands]

@@ -7,9 +7,10 @@ or ``swir_2`` means depends on the others, and what all have in common names no 
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from ..bands import Sensor
+from ..bands import BAND_SETS, Sensor
 
 _CODES: dict[Sensor, re.Pattern[str]] = {
     's2': re.compile(
@@ -174,6 +175,59 @@ def name_bands(descriptions: Sequence[str | None], sensor: Sensor) -> list[str |
     if _only_counted(descriptions):
         return [None] * len(descriptions)
     return judge_names([text or '' for text in descriptions], sensor)
+
+
+def name_stack(
+    descriptions: Sequence[str | None], sensor: Sensor
+) -> list[str | None] | None:
+    """Name the bands of a file, unless they count by their position.
+
+    Args:
+        descriptions: Description of each band.
+        sensor: Sensor of the file.
+
+    Returns:
+        Name of each band, None for another one; None if descriptions say nothing.
+    """
+    texts = [text for text in descriptions if text]
+    if not texts:
+        return None
+    names = name_bands(descriptions, sensor)
+    return names if any(names) or any(map(is_no_band, texts)) else None
+
+
+@lru_cache(maxsize=256)
+def locate_bands(
+    sensor: Sensor, indexes: tuple[int, ...], descriptions: tuple[str | None, ...]
+) -> tuple[int, ...] | None:
+    """Find bands of a sensor by the descriptions of a file.
+
+    Args:
+        sensor: The sensor.
+        indexes: Their usual positions, counted from 1.
+        descriptions: Description of each band of the file.
+
+    Returns:
+        Their positions in the file; None if descriptions say nothing.
+
+    Raises:
+        LookupError: If one is not there, or twice; the message says what was expected
+            and what is there.
+
+    Examples:
+        >>> locate_bands('s1', (1, 2), ('VH', 'VV', 'angle'))
+        (2, 1)
+    """
+    names = name_stack(descriptions, sensor)
+    if names is None:
+        return None
+    wanted = [BAND_SETS[sensor][index - 1] for index in indexes]
+    if any(names.count(name) != 1 for name in wanted):
+        raise LookupError(
+            f'the bands {", ".join(wanted)} once, as the bands are described, got '
+            f'{", ".join(text or "no name" for text in descriptions)}'
+        )
+    return tuple(names.index(name) + 1 for name in wanted)
 
 
 def split_file_name(stem: str, sensor: Sensor) -> tuple[str | None, str]:

@@ -8,6 +8,7 @@ import uuid
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
@@ -20,11 +21,13 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.shutil import copy  # ty: ignore[import-not-found] (compiled)
 
+from ..bands import Sensor
 from ..classes import ClassScheme
 from .addresses import hide_secrets, is_address
 from .atomic import write_bytes
+from .band_names import locate_bands
 from .grid import RasterGrid
-from .tiffs import DamagedError, RawBands, fits, read_header, read_strips
+from .tiffs import BandLocator, DamagedError, RawBands, fits, read_header, read_strips
 
 #: What GDAL adds to the name of a raster for what its format cannot hold.
 SIDECAR = '.aux.xml'
@@ -163,6 +166,7 @@ def read_raw(
     num_bands: int | None = None,
     out: np.ndarray | None = None,
     max_size: int = MAX_PATCH_SIZE,
+    sensor: Sensor | None = None,
 ) -> RawBands:
     """Read some bands of a patch, and what the file declares as no data.
 
@@ -173,24 +177,28 @@ def read_raw(
         out: Array for the bands, which becomes the *values* if it has their shape and
             type and lies in one piece; otherwise it may hold anything.
         max_size: Most pixels on a side. Memory is asked for after that is checked.
+        sensor: Sensor whose bands they are: where descriptions in the file name its
+            bands, they are found by these, whatever their positions and number.
 
     Returns:
         The bands in the file's own type.
 
     Raises:
         RuntimeError: If the file cannot be read, is too large or has another number of
-            bands; the message names it.
+            bands, or if its descriptions name others; the message names it.
     """
+    locate = partial(locate_bands, sensor, tuple(indexes)) if sensor else None
     if os.path.exists(f'{path}{SIDECAR}'):
-        return _read(path, indexes, num_bands, out, max_size)
+        return _read(path, indexes, num_bands, out, max_size, locate)
     try:
-        pixels = read_strips(path, indexes, out, max_size)
+        pixels = read_strips(path, indexes, out, max_size, locate)
     except DamagedError as error:
         raise _unreadable(path, error) from error
     if pixels is None:
         with rasterio.Env(**_ALONE):
-            return _read(path, indexes, num_bands, out, max_size)
-    require_bands(path, pixels.num_bands, indexes, num_bands)
+            return _read(path, indexes, num_bands, out, max_size, locate)
+    if not pixels.is_named:
+        require_bands(path, pixels.num_bands, indexes, num_bands)
     return pixels
 
 
@@ -200,9 +208,13 @@ def _read(
     num_bands: int | None,
     out: np.ndarray | None,
     max_size: int,
+    locate: BandLocator | None = None,
 ) -> RawBands:
     with open_raster(path, _PATCH_DRIVER) as raster:
-        require_bands(path, raster.count, indexes, num_bands)
+        named = _locate(path, raster, locate)
+        if named is None:
+            require_bands(path, raster.count, indexes, num_bands)
+        indexes = named or indexes
         if max(raster.shape) > max_size:
             height, width = raster.shape
             raise RuntimeError(
@@ -214,7 +226,20 @@ def _read(
         if out is not None and not _takes(out, raster, indexes):
             out = None
         values = raster.read(list(indexes), out=out)
-        return RawBands(values, raster.nodata, raster.count)
+        return RawBands(values, raster.nodata, raster.count, named is not None)
+
+
+def _locate(
+    path: Path | str, raster: DatasetReader, locate: BandLocator | None
+) -> Sequence[int] | None:
+    """Find bands by their descriptions."""
+    try:
+        return locate(raster.descriptions) if locate else None
+    except LookupError as error:
+        raise RuntimeError(
+            f'Expected {error.args[0]} in {path}; correct the descriptions, replace this '
+            'file or take the patch out.'
+        ) from None
 
 
 def _takes(out: np.ndarray, raster: DatasetReader, indexes: Sequence[int]) -> bool:

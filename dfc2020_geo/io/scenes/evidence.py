@@ -76,9 +76,7 @@ def _read(file: RasterHeader) -> np.ndarray:
             for index in range(1, file.count + 1)
         ]
     numbers = np.array([np.concatenate(parts) for parts in bands], np.float64)
-    # What is the same in all bands is fill, declared or not.
-    known = np.isfinite(numbers).all(axis=0)
-    known &= (numbers != numbers[0]).any(axis=0) if file.count > 1 else numbers[0] != 0
+    known = np.isfinite(numbers).all(axis=0) & numbers.any(axis=0)
     for band, nodata in zip(numbers, file.nodata, strict=True):
         if nodata:
             known &= band != nodata
@@ -106,6 +104,8 @@ def contradict_order(numbers: np.ndarray) -> list[str]:
     Returns:
         Reasons; none if the values do not contradict that order.
     """
+    # What is the same in all bands is fill, declared or not.
+    numbers = numbers[:, (numbers != numbers[:1]).any(axis=0)]
     if numbers.shape[0] != FILE_BANDS['s2'] or numbers.shape[1] < _FEW:
         return []
     varies = numbers.min(axis=1) < numbers.max(axis=1)
@@ -192,7 +192,10 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def describe_contradiction(
-    path: Path | str, numbers: np.ndarray, reasons: Sequence[str]
+    path: Path | str,
+    numbers: np.ndarray,
+    reasons: Sequence[str],
+    advice: str = 'Name the bands in their order as --s2_bands, - for something else',
 ) -> str:
     """Say that bands lie in another order, what speaks for it and what to do.
 
@@ -200,14 +203,15 @@ def describe_contradiction(
         path: The raster.
         numbers: Numbers of its bands, of shape ``(13, N)``.
         reasons: What :func:`contradict_order` finds.
+        advice: What to do.
 
     Returns:
         A message.
     """
     return (
         f'Expected 13 bands without names in the order of SEN12MS, {", ".join(_S2)}, in '
-        f'{path}, got values that contradict it: {"; ".join(reasons)}. Name the bands in '
-        f'their order as --s2_bands, - for one that is something else{_advice(numbers)}.'
+        f'{path}, got values that contradict it: {"; ".join(reasons)}. '
+        f'{advice}{_advice(numbers)}.'
     )
 
 

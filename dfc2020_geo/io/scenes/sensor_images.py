@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...bands import BAND_SETS, BANDS, FILE_BANDS, Band, Sensor
-from ..band_names import is_no_band, judge_names, name_bands, split_file_names
+from ..band_names import (
+    is_no_band,
+    judge_names,
+    name_bands,
+    name_stack,
+    split_file_names,
+)
 from .containers import join_pieces, whole_stem
 from .evidence import require_offset, require_order
 from .headers import MAX_SCENE_SIZE, RasterHeader, read_header
@@ -427,14 +433,13 @@ def _name_header(
     if file.count == 1:
         is_band = not is_no_band(file_stem(file.path))
         return 'description', [single if is_band else None]
-    names = name_bands(file.descriptions, sensor)
-    if any(names):
+    names = name_stack(file.descriptions, sensor)
+    if names is not None:
         return 'description', names
-    has_other = any(is_no_band(text) for text in file.descriptions if text)
-    if file.count == FILE_BANDS[sensor] and not has_other:
+    if file.count == FILE_BANDS[sensor]:
         require_order(file)
         return 'position', BAND_SETS[sensor]
-    return '', names
+    return '', [None] * file.count
 
 
 def _finest(name: str, found_bands: Sequence[BandFile]) -> BandFile:

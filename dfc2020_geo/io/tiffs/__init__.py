@@ -5,6 +5,13 @@ stored alike; `strips` reads and decompresses them. Tiles, BigTIFF, big-endian f
 all that is unusual, or seems damaged, are left to GDAL.
 """
 
-from .strips import DamagedError, RawBands, fits, read_header, read_strips
+from .strips import BandLocator, DamagedError, RawBands, fits, read_header, read_strips
 
-__all__ = ['DamagedError', 'RawBands', 'fits', 'read_header', 'read_strips']
+__all__ = [
+    'BandLocator',
+    'DamagedError',
+    'RawBands',
+    'fits',
+    'read_header',
+    'read_strips',
+]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from io import FileIO
 from itertools import chain
 from typing import NamedTuple
+from xml.sax.saxutils import unescape
 
 import numpy as np
 import tifffile
@@ -53,7 +54,13 @@ _ENTRY = 8
 #: metadata.
 _TEXTS = (270, 282, 283, 296, 305, 306, 315, 33432)
 _GEOREFERENCING = (33550, 33922, 34264, 34735, 34736, 34737)
-_SILENT = (*_TEXTS, *_GEOREFERENCING, 42112)
+_METADATA = 42112
+_SILENT = (*_TEXTS, *_GEOREFERENCING, _METADATA)
+
+#: How GDAL's metadata describe a band, of which they have the number, from 0.
+_DESCRIPTION = re.compile(
+    r'<Item name="DESCRIPTION" sample="(\d+)" role="description">([^<]*)</Item>'
+)
 
 _PREDICTOR = 317
 _NODATA = 42113
@@ -69,6 +76,7 @@ _EXTRA = (0, 1, 2)
 _STRIPS = (273, 279)
 #: What tags must say, if they are there: kind of page, order of bits, rows and bands.
 _PLAIN = {254: (0,), 266: (1,), 274: (1,), 284: (1, _SEPARATE)}
+_ENTITIES = {'&quot;': '"', '&apos;': "'"}
 _DECIMAL = re.compile(r'[-+]?\d+(\.\d*)?([eE][-+]?\d+)?')
 
 #: Types that whole numbers have in tags.
@@ -109,6 +117,7 @@ class StripLayout:
             other, 0 otherwise.
         columns: Where the file says where its strips begin, and how many bytes they
             have.
+        descriptions: Description of each band; empty if none is described.
     """
 
     count: int
@@ -122,6 +131,7 @@ class StripLayout:
     nodata: float | None
     start: int
     columns: tuple[StripColumn, StripColumn]
+    descriptions: tuple[str | None, ...] = ()
 
     @property
     def num_strips(self) -> int:
@@ -291,8 +301,21 @@ def _describe(page: tifffile.TiffPage) -> StripLayout | None:
         nodata=None if declared is None else float(declared),
         start=0,
         columns=(columns[0], columns[1]),
+        descriptions=_describe_bands(tags.get(_METADATA), page.samplesperpixel),
     )
     return layout if _is_consistent(layout) else None
+
+
+def _describe_bands(
+    tag: tifffile.TiffTag | None, num_bands: int
+) -> tuple[str | None, ...]:
+    """Read descriptions of bands in GDAL's metadata."""
+    text = tag.value if tag is not None and isinstance(tag.value, str) else ''
+    found = {
+        int(number): unescape(description, _ENTITIES)
+        for number, description in _DESCRIPTION.findall(text)
+    }
+    return tuple(map(found.get, range(num_bands))) if found else ()
 
 
 def _is_plain(tag: tifffile.TiffTag, num_bands: int) -> bool:
@@ -364,6 +387,8 @@ def _find_header(
 ) -> _Header | None:
     """Take out of a file what tells that another has the same layout, if it is there."""
     free = _SILENT if layout is not None and layout.start else (*_SILENT, *_STRIPS)
+    if layout is not None and layout.descriptions:  # others may describe others
+        free = tuple(code for code in free if code != _METADATA)
     spans = chain.from_iterable(_spans(tag, free) for tag in page.tags)
     first = [(0, _START), (head.tags, head.tags + _NUMBER.size)]
     places = [head.place(*span) for span in _joined([*first, *spans])]

@@ -5,7 +5,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Buffer, Iterator, Sequence
+from collections.abc import Buffer, Callable, Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +45,10 @@ _DAMAGED = (
 
 _thread = threading.local()
 
+#: Finds bands by the descriptions of a file: their positions, counted from 1; None if
+#: they say nothing.
+type BandLocator = Callable[[Sequence[str | None]], Sequence[int] | None]
+
 
 class DamagedError(Exception):
     """Raised where a checksum shows that pixels are not what was written."""
@@ -57,11 +61,13 @@ class RawBands(NamedTuple):
         values: Array of shape ``(bands, H, W)`` in the type of the file.
         nodata: The value that the file declares as no data.
         num_bands: Number of bands in the file.
+        is_named: Whether the bands were found by their descriptions.
     """
 
     values: np.ndarray
     nodata: float | None
     num_bands: int
+    is_named: bool = False
 
 
 def read_strips(
@@ -69,6 +75,7 @@ def read_strips(
     indexes: Sequence[int],
     out: np.ndarray | None = None,
     max_size: float = math.inf,
+    locate: BandLocator | None = None,
 ) -> RawBands | None:
     """Read bands of a TIFF of strips.
 
@@ -77,6 +84,7 @@ def read_strips(
         indexes: Positions of the bands, counted from 1.
         out: Array for the bands, which is taken if it :func:`fits`.
         max_size: Most pixels on a side.
+        locate: Finds the bands by the descriptions of a file that has some.
 
     Returns:
         The bands; None if GDAL must read the file, or say what is wrong with it. Then
@@ -88,6 +96,8 @@ def read_strips(
     try:
         with open(path, 'rb', buffering=0, opener=_open) as file:
             layout = find_layout(file)
+            named = locate(layout.descriptions) if locate and layout else None
+            indexes = named or indexes
             if layout is None or not 1 <= min(indexes) <= max(indexes) <= layout.count:
                 return None
             if max(layout.height, layout.width) > max_size:
@@ -103,7 +113,7 @@ def read_strips(
                 _fill_from_rows(out, strips, layout, bands)
     except _DAMAGED:
         return None
-    return RawBands(out, layout.nodata, layout.count)
+    return RawBands(out, layout.nodata, layout.count, named is not None)
 
 
 def read_header(path: Path | str) -> tuple[StripLayout, bytes] | None:

@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 from rasterio.crs import CRS  # ty: ignore[import-not-found] (compiled)
 
+from ....bands import FILE_BANDS
 from ...atomic import replacing
 from ...rasters import read_grid, read_raw, require_real
 from ...run_record import FileStamp, FinishedFile, RunRecord
@@ -169,7 +170,12 @@ def _name_crs(wkt: str | None) -> str | None:
 def _read(path: Path, max_size: int) -> RawBands:
     """Read all bands of a raster."""
     count = read_raw(path, [1], max_size=max_size).num_bands
-    pixels = read_raw(path, range(1, count + 1), count, max_size=max_size)
+    # Packs have no descriptions: bands that are described come to their usual places.
+    sensors = [sensor for sensor, number in FILE_BANDS.items() if number == count]
+    sensor = sensors[0] if sensors else None
+    pixels = read_raw(
+        path, range(1, count + 1), count, max_size=max_size, sensor=sensor
+    )
     require_real(path, pixels)
     return pixels
 
