@@ -34,6 +34,9 @@ _DARK, _FEW = 600, 1000
 #: lower ones than the last.
 _DECIBELS, _UNCALIBRATED = (-40, -1), 5
 
+#: Linear power is not below this, also where noise was subtracted.
+_NO_POWER = -1
+
 #: Largest number of a picture, and of a reflectance that is not multiplied.
 _PICTURE, _REFLECTANCE = 255, 2
 
@@ -452,7 +455,11 @@ def _describe_fills(
 def _check_s1(sample: SensorSample, flags: Flags) -> Iterator[Finding]:
     bulk = {n: v[v != 0] for n, v in sample.stored.items() if v.any()}
     medians = {name: float(np.median(v)) for name, v in bulk.items()}
-    wrong = {n: m for n, m in medians.items() if (m < 0 if sample.power else m > 0)}
+    wrong = {
+        name: m
+        for name, m in medians.items()
+        if (m < 0 if sample.power else m > 0 and not _has_decibels(bulk[name]))
+    }
     if wrong and sample.power:
         name = min(wrong, key=lambda name: wrong[name])
         yield Finding(
@@ -488,6 +495,11 @@ def _check_s1(sample: SensorSample, flags: Flags) -> Iterator[Finding]:
             'which no land or water is:',
             f'the bands are probably in the other order. {advice}',
         )
+
+
+def _has_decibels(values: np.ndarray) -> bool:
+    """Tell whether some are as low as no power is, though most are as high, as in towns."""
+    return bool(np.mean(values < _NO_POWER) > _SOME)
 
 
 def _refuse_power(

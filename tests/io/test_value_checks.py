@@ -194,6 +194,7 @@ def test_an_offset_that_was_not_there_is_named() -> None:
     ('values', 'facts', 'level', 'match'),
     [
         (power(), {}, 'error', 'linear power: no value .*--s1_power true'),
+        (decibels() + 12, {}, 'warning', 'Half of VV is below'),
         (power() - 0.05, {}, 'error', 'linear power: .* are below 0'),
         (power(), {'power': True}, None, ''),
         (decibels(), {'power': True}, 'error', 'decibels: .*Leave out --s1_power'),
