@@ -37,6 +37,9 @@ VERBS = {
 #: Exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
 _INTERRUPTED = 130
 
+#: Exit status after SIGTERM.
+_TERMINATED = 143
+
 _EXAMPLES = """\
 Each verb has its own --help. Examples:
   dfc2020-geo demo
@@ -99,7 +102,7 @@ def run_plainly(
 
     Raises:
         SystemExit: With status 1 after a failure, 2 for a command line that is not
-            understood, 130 after an interrupt.
+            understood, 130 after an interrupt, 143 after SIGTERM.
     """
     threading.excepthook = partial(_tell_of_thread, program)
     try:
@@ -107,6 +110,8 @@ def run_plainly(
     except KeyboardInterrupt:
         _stop('interrupted', _INTERRUPTED, program)
     except SystemExit as stop:
+        if type(stop).__name__ == 'SIGTERMException':
+            _stop('ended by SIGTERM', _TERMINATED, program)
         # Lightning ends a training that was interrupted with status 1.
         if isinstance(stop.__context__, KeyboardInterrupt):
             _stop('interrupted', _INTERRUPTED, program)

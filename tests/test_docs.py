@@ -34,3 +34,11 @@ def test_every_room_is_in_the_picture_and_in_the_table() -> None:
     }
     assert rooms == set(re.findall(r'^\| `(\w+)/?` \|', text, flags=re.MULTILINE))
     assert rooms == set(re.findall(r'font-weight="bold">(\w+)<', picture))
+
+
+def test_promises_name_tests_that_are_there() -> None:
+    text = (ROOT / 'docs' / 'promises.md').read_text()
+    named = re.findall(r'`(tests/[\w/]+\.py)(?:::(\w+))?`', text)
+    assert len(named) > 15
+    for path, name in named:
+        assert f'def {name or "test_"}' in (ROOT / path).read_text(), (path, name)

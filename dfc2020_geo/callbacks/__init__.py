@@ -4,6 +4,7 @@ from .loggers import log_picture
 from .patch_writer import PatchWriter
 from .predictions import ClassMapWriter, PreviewWriter
 from .save_config import SaveConfig
+from .save_last import SaveLast
 from .scores import ScoreWriter
 from .training_logger import TrainingLogger
 
@@ -12,6 +13,7 @@ __all__ = [
     'PatchWriter',
     'PreviewWriter',
     'SaveConfig',
+    'SaveLast',
     'ScoreWriter',
     'TrainingLogger',
     'log_picture',

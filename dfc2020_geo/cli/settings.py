@@ -19,6 +19,12 @@ _CONFIG_FLAGS = ('--config', '-c')
 #: The flag of the checkpoint: ours, and Lightning's.
 _CKPT_FLAGS = ('--ckpt', '--ckpt_path')
 
+#: Flags whose values are files to read.
+_FILE_FLAGS = (*_CKPT_FLAGS, '--checkpoint_file', '--config_file')
+
+#: Verbs whose configs may name a checkpoint.
+_STAGES = ('fit', 'validate', 'test', 'predict')
+
 #: Values of ckpt_path by which Lightning looks for a checkpoint to resume.
 LIGHTNINGS_CHOICES = (None, 'last', 'best', 'hpc', 'registry')
 
@@ -229,7 +235,7 @@ def require_checkpoints(args: Sequence[str]) -> None:
         args: Command line without the program, its verb first.
 
     Raises:
-        FileNotFoundError: If a checkpoint that a flag names does not exist.
+        FileNotFoundError: If a checkpoint that a flag or a config names does not exist.
     """
     flag = ''
     for arg in args[1:]:
@@ -237,10 +243,18 @@ def require_checkpoints(args: Sequence[str]) -> None:
             flag, _, value = arg.partition('=')
         else:
             value = arg
-        if flag not in _CKPT_FLAGS or not value or '://' in value:
-            continue
-        if value not in (*LIGHTNINGS_CHOICES, 'null') and not Path(value).exists():
-            raise FileNotFoundError(f'Expected a checkpoint, got no file at {value}.')
+        if flag in _FILE_FLAGS:
+            _require_checkpoint(value)
+    if args[0] in _STAGES:
+        said = find_setting(read_settings(resolve_configs(args)), 'ckpt_path')
+        _require_checkpoint(said.value if said else None)
+
+
+def _require_checkpoint(path: Any) -> None:
+    is_path = isinstance(path, str) and path and '://' not in path
+    is_choice = path in (*LIGHTNINGS_CHOICES, 'null')
+    if is_path and not is_choice and not Path(path).exists():
+        raise FileNotFoundError(f'Expected a checkpoint, got no file at {path}.')
 
 
 def _pairs(args: Sequence[str]) -> Iterator[tuple[str, str]]:

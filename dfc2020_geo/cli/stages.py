@@ -27,6 +27,7 @@ from ..callbacks import (
     PatchWriter,
     PreviewWriter,
     SaveConfig,
+    SaveLast,
     ScoreWriter,
 )
 from ..datamodules import LandCoverDataModule
@@ -187,6 +188,8 @@ class LandCoverCLI(LightningCLI):
         self, config: dict[str, Any], callbacks: list[Callback]
     ) -> Trainer:
         """Make the trainer, with the writers of patches unless there are scenes."""
+        if self.subcommand == 'fit':
+            callbacks.append(SaveLast())
         if not isinstance(self.datamodule, SceneDataModule):
             for group, writer in _PATCH_WRITERS.items():
                 callbacks.append(writer(**self._get(self.config_init, group)))
