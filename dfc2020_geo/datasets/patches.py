@@ -21,6 +21,7 @@ from ..io.grid import RasterGrid
 from ..io.packs import open_pack
 from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_grid
 from ..io.scenes.evidence import contradict_order, describe_contradiction
+from ..io.scenes.products import describe_product
 from ..io.tiffs import RawBands
 from ..io.value_checks import CheckMode, Fills, SensorSample, SetSample
 from .indexing.names import rename
@@ -336,6 +337,7 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         if self._is_ordered or 's2' not in self._sensors or self.check == 'off':
             return
         self._is_ordered = True
+        self._tell_product()
         num_patches = 1 if self._pack and self._pack.url else _NUM_JUDGED
         reader = self._make_reader({'s2': _WHOLE_S2})
         parts = []
@@ -358,6 +360,27 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         if self.check == 'error':
             raise RuntimeError(text)
         logger.warning(text)
+
+    def _tell_product(self) -> None:
+        """Warn of what metadata or names say of a product, as it is not applied."""
+        path = self.files[0].s2 if len(self) else None
+        product = None if path is None or self._pack else describe_product([str(path)])
+        if product is not None and product.offsets:
+            logger.warning(
+                'Expected reflectance x 10 000 in %s, got patches of processing baseline '
+                '%s by %s, to which 1000 is added. Patches are read as they are: '
+                'subtract it, or map the scene with dfc2020-geo map.',
+                path,
+                product.baseline,
+                product.path,
+            )
+        if product is not None and product.level == 'L2A':
+            logger.warning(
+                'Expected Level-1C, as SEN12MS and DFC2020 are, in %s, got Level-2A by '
+                '%s, reflectance at the surface.',
+                path,
+                product.path,
+            )
 
     def select(self, indices: Iterable[int]) -> Self:
         """Keep some patches.

@@ -36,6 +36,9 @@ from ..io.scenes.sensor_images import name_headers
 
 logger = logging.getLogger(__name__)
 
+#: Names of ESA's Sentinel-1 files end in a number of their own for each polarisation.
+_ESA_NUMBER = re.compile(r'^(s1[a-d]-.+)-00\d$')
+
 #: Numbers of bands of a picture: red, green and blue, perhaps with opacity.
 _PICTURE_BANDS = (3, 4)
 
@@ -236,6 +239,7 @@ def _group(
     for path, (band, rest) in zip(bands, named, strict=True):
         scene = rest if band else _describe(headers[path], sensor)
         if scene is not None:
+            scene = _ESA_NUMBER.sub(r'\1', scene)
             groups.setdefault(scene, []).append(path)
         else:
             left_out.append(path)

@@ -69,3 +69,13 @@ def test_descriptions_count(tmp_path: Path) -> None:
     raw = dataset.read_raw(1)
     assert np.array_equal(raw['s2'], expected)
     assert np.array_equal(raw['s1'], decibels(40, 40))
+
+
+def test_what_names_say_of_patches_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / 'S2A_MSIL2A_20230510T101031_N0509_R022_T32TNS'
+    UnlabeledPatches(write_patches(root, ' '.join(S2)), bands=['s2'])[0]
+    first, second = caplog.messages
+    assert 'processing baseline 05.09 by the name S2A_MSIL2A' in first
+    assert 'got Level-2A by the name S2A_MSIL2A' in second

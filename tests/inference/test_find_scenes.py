@@ -252,3 +252,12 @@ def test_an_area_may_be_called_as_a_band_is(tmp_path: Path) -> None:
     assert [scene.name for scene in scenes] == ['b2', 'b8']
     for scene in scenes:
         open_scene(scene.s2, bands=['s2-10m'])
+
+
+def test_polarisations_of_esa_are_one_scene(tmp_path: Path) -> None:
+    for number, band in enumerate(('vv', 'vh'), 1):
+        path = tmp_path / f's1a-iw-grd-{band}-20200101t05-00{number}.tif'
+        write(path, constant([band.upper()], 8, 9, 'float32'))
+    [scene] = find_scenes(s1=tmp_path)
+    image, _ = open_scene(s1=scene.s1, bands=['s1']).read((0, 1), (0, 1))
+    assert image.ravel().tolist() == [14, 15]

@@ -115,10 +115,13 @@ def contradict_order(numbers: np.ndarray) -> list[str]:
         f'up to {numbers[i].max():g}: classes or a mask, no reflectance'
         for i in kinds
     ]
-    if varies.sum() > len(_S2) // 2 and not varies[-1] and numbers[-1, 0] <= _CLASSES:
-        reasons.append(
-            f'band {len(_S2)} (B12 in that order) is {numbers[-1, 0]:g} everywhere'
-        )
+    # Bands that are missing are filled, B10 of Level-2A first; masks lie at the ends.
+    ends = [*([0] if varies[_B10] else []), _B12]
+    reasons += [
+        f'band {i + 1} ({_S2[i]} in that order) is {numbers[i, 0]:g} everywhere'
+        for i in ends
+        if not varies[i] and varies.sum() > len(_S2) // 2
+    ]
     varies[kinds] = False
     return [*reasons, *_contradict_levels(np.median(numbers, axis=1), numbers, varies)]
 

@@ -47,7 +47,9 @@ def test_other_orders_are_not(surface: str, offset: int, order: str) -> None:
 
 
 @BY_SURFACE
-@pytest.mark.parametrize('last', ['classes', 'mask', 'ones', 'classes first'])
+@pytest.mark.parametrize(
+    'last', ['classes', 'mask', 'ones', 'full', 'classes first', 'zeros first']
+)
 def test_level_2a_and_a_band_of_classes_is_not(surface: str, last: str) -> None:
     image = draw(surface)
     image[9] = image[8] + 20  # the atmosphere is removed
@@ -56,8 +58,10 @@ def test_level_2a_and_a_band_of_classes_is_not(surface: str, last: str) -> None:
     extra = {
         'mask': 255 * rng.integers(0, 2, (1, 40, 40)),
         'ones': np.ones((1, 40, 40)),
+        'full': np.full((1, 40, 40), 255),
+        'zeros first': np.zeros((1, 40, 40)),
     }.get(last, rng.integers(3, 9, (1, 40, 40)))
-    parts = [extra, bands] if last == 'classes first' else [bands, extra]
+    parts = [extra, bands] if 'first' in last else [bands, extra]
     assert contradict_order(flat(np.concatenate(parts))) != []
 
 
