@@ -9,6 +9,7 @@ import pytest
 from dfc2020_geo.bands import BAND_SETS
 from dfc2020_geo.datamodules import LandCoverDataModule
 from dfc2020_geo.datasets import UnlabeledPatches
+from dfc2020_geo.main import main
 from tests.support.scene_files import decibels, write
 from tests.support.surfaces import draw, reorder
 
@@ -69,6 +70,13 @@ def test_descriptions_count(tmp_path: Path) -> None:
     raw = dataset.read_raw(1)
     assert np.array_equal(raw['s2'], expected)
     assert np.array_equal(raw['s1'], decibels(40, 40))
+
+
+def test_a_pack_has_the_usual_order(tmp_path: Path) -> None:
+    root = write_patches(tmp_path / 'tree', EUROSAT, describe=True)
+    main(['pack', '--root', str(root), '--out', str(tmp_path / 'pack'), '--workers=1'])
+    dataset = UnlabeledPatches(tmp_path / 'pack', bands=['s2'])
+    assert np.array_equal(dataset[1]['image'], draw('lake'))
 
 
 def test_what_names_say_of_patches_is_told(
