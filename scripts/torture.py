@@ -28,7 +28,12 @@ import torch
 import yaml
 
 from dfc2020_geo.main import main
-from dfc2020_geo.synthetic import write_scene, write_sen12ms, write_unlabeled
+from dfc2020_geo.synthetic import (
+    SceneFiles,
+    write_scene,
+    write_sen12ms,
+    write_unlabeled,
+)
 
 #: What ends a run.
 SIGNALS = {'kill': signal.SIGKILL, 'term': signal.SIGTERM, 'int': signal.SIGINT}
@@ -54,10 +59,12 @@ class Inputs:
     Attributes:
         root: Folder of all.
         checkpoint: The network.
+        scene: A scene.
     """
 
     root: Path
     checkpoint: Path
+    scene: SceneFiles
 
     def command(self, verb: str) -> list[str]:
         """Return the command line that is ended and resumed."""
@@ -70,7 +77,7 @@ class Inputs:
             layers = '--class_maps.probabilities=true'
             return ['predict', ckpt, root, layers, *machine, '--data.batch_size=1']
         if verb == 'map':
-            s2, s1 = (self.root / f'scene/{s}/scene_{s}.tif' for s in ('s2', 's1'))
+            s2, s1 = self.scene.s2, self.scene.s1
             flags = ['--layers', 'confidence', '--data.size=64', '--data.overlap=16']
             return ['map', ckpt, f'--s2={s2}', f'--s1={s1}', *flags, *machine[:1]]
         source = f'--root={self.root / "sen12ms"}'
@@ -82,7 +89,6 @@ def make_inputs(root: Path) -> Inputs:
     write_sen12ms(root / 'sen12ms', size=32, patches_per_scene=2)
     write_unlabeled(root / 'unlabeled', size=32, num_patches=6)
     files = write_scene(root / 'scene', shape=(200, 90))
-    assert files.s1 is not None
     step = {'filename': '{step}', 'save_top_k': -1, 'every_n_train_steps': 5}
     saving = {
         'class_path': 'lightning.pytorch.callbacks.ModelCheckpoint',
@@ -109,7 +115,7 @@ def make_inputs(root: Path) -> Inputs:
         },
     }
     (root / 'fit.yaml').write_text(yaml.safe_dump(config))
-    inputs = Inputs(root, root / 'model' / 'checkpoints' / 'step=5.ckpt')
+    inputs = Inputs(root, root / 'model' / 'checkpoints' / 'step=5.ckpt', files)
     command = [*inputs.command('fit'), '--trainer.max_epochs=null']
     status, log, _ = run([*command, '--trainer.max_steps=5'], root / 'model')
     assert status == 0, log
@@ -141,6 +147,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.parent / f'{folder.name}.log'
     size = limit if event == 'disk' else None
+    log.unlink(missing_ok=True)
     start = time.monotonic()
     process = _CONTEXT.Process(target=_work, args=([*command], folder, log, size))
     process.start()
@@ -153,7 +160,8 @@ def run(
         process.kill()
         raise TimeoutError(f'Expected an end within {HANGING} s of {command}.')
     seconds = time.monotonic() - start
-    return process.exitcode, log.read_text(errors='replace'), seconds
+    said = log.read_text(errors='replace') if log.exists() else ''
+    return process.exitcode, said, seconds
 
 
 def _work(command: list[str], folder: Path, log: Path, limit: int | None) -> None:
@@ -215,7 +223,9 @@ def torture(inputs: Inputs, verb: str, seed: int, work: Path, whole: Path) -> st
     seconds = float((whole.parent / f'{whole.name}.seconds').read_text())
     folder = work / f'{verb}_{seed}'
     shutil.rmtree(folder, ignore_errors=True)
-    told = []
+    told: list[str] = []
+    status: int | None = None
+    said = ''
     for _ in range(draw.randint(1, MOST_ENDS)):
         event = draw.choice(EVENTS)
         delay, limit = draw.uniform(0, seconds), int(10 ** draw.uniform(2, 5))
@@ -226,7 +236,8 @@ def torture(inputs: Inputs, verb: str, seed: int, work: Path, whole: Path) -> st
             return f'FAILED with a traceback ({", ".join(told)}): {said[-1500:]}'
         if status == 0:
             break
-    status, said, _ = run(inputs.command(verb), folder)
+    if status:
+        status, said, _ = run(inputs.command(verb), folder)
     if status:
         return f'FAILED to resume ({", ".join(told)}): {said[-1500:]}'
     expected, found = describe(whole, verb), describe(folder, verb)

@@ -31,6 +31,7 @@ from ..callbacks import (
     ScoreWriter,
 )
 from ..datamodules import LandCoverDataModule
+from ..datamodules.named_sets import SETS
 from ..inference import SceneDataModule, SceneMapWriter, run_maps
 from ..io.addresses import hide_secrets
 from ..models.contract import CONTRACT_KEY, SHARED_FACTS, public_path
@@ -255,7 +256,14 @@ class LandCoverCLI(LightningCLI):
         }
 
     def before_instantiate_classes(self) -> None:
-        """Refuse functions where classes are expected: a parser would call them."""
+        """Refuse functions, which a parser would call, and data that are not there.
+
+        Raises:
+            FileNotFoundError: If weights are to be fetched for data that are missing.
+            ValueError: If a function is named where a class is expected.
+        """
+        if self.subcommand == 'fit':
+            _require_roots(self.config['fit'])
         for name, value in _walk(self.config[str(self.subcommand)], ''):
             is_path = name.rpartition('.')[2] == 'class_path'
             found = locate(value) if is_path else value
@@ -409,6 +417,24 @@ def _hide_secrets(record: logging.LogRecord) -> bool:
     """Leave signatures out of what is logged, as of a checkpoint's address."""
     record.msg, record.args = hide_secrets(record.getMessage()), None
     return True
+
+
+def _require_roots(config: Namespace) -> None:
+    """Miss folders of data before weights are fetched."""
+    data = config.data.init_args
+    if not config.model.init_args.get('weights'):
+        return
+    for split in ('train', 'val'):
+        chosen = SETS.get(str(data.get(split)))
+        flag = f'{chosen.data}_root' if chosen else ''
+        flag = 'val_root' if split == 'val' and data.get('val_root') else flag
+        root = data.get(flag) if flag else None
+        is_url = '://' in str(root)
+        if root is not None and not is_url and not Path(root).expanduser().exists():
+            raise FileNotFoundError(
+                f'Expected {data.get(split)} in {root}, got no such folder; '
+                f'--data.{flag} is its root, --data.{split} names another set.'
+            )
 
 
 def _load_bounded(text: str) -> Any:

@@ -197,3 +197,21 @@ def test_what_the_system_says_of_a_file_is_told_and_no_error_before(
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(KeyError):
         run_plainly(_fail(KeyError('defect')), [])
+
+
+def test_data_are_missed_before_weights_are_fetched(run: Run, tmp_path: Path) -> None:
+    for flag in ('sen12ms_root', 'dfc2020_root', 'val_root'):
+        place = tmp_path / 'missing'
+        status, line = run('fit', '--model.weights=true', f'--data.{flag}={place}')
+        assert status == 1
+        assert f'in {place}, got no such folder; --data.{flag} is its root' in line
+
+
+@pytest.mark.parametrize('verb', ['fit', 'validate', 'test', 'predict'])
+def test_a_checkpoint_that_a_config_names_is_missed_at_once(
+    run: Run, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / 'run.yaml').write_text('ckpt_path: missing.ckpt')
+    status, line = run(verb, '--config=run.yaml')
+    assert status == 1
+    assert line.endswith('Expected a checkpoint, got no file at missing.ckpt.')
