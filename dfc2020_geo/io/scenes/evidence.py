@@ -13,6 +13,9 @@ from .headers import RasterHeader
 #: A sample is this many windows along each axis, of this size.
 _WINDOWS, _SIZE = 3, 128
 
+#: Pixels along each axis that are read where these windows have no data.
+_COARSE = 512
+
 #: With fewer pixels there is no evidence.
 _FEW = 200
 
@@ -70,17 +73,26 @@ def _read(file: RasterHeader) -> np.ndarray:
         for top, rows in _spans(height)
         for left, columns in _spans(width)
     ]
+    indexes = range(1, file.count + 1)
     with open_raster(file.address) as raster:
-        bands = [
-            [raster.read(index, window=window).ravel() for window in windows]
-            for index in range(1, file.count + 1)
-        ]
-    numbers = np.array([np.concatenate(parts) for parts in bands], np.float64)
+        bands = [[raster.read(i, window=w).ravel() for w in windows] for i in indexes]
+        numbers = np.array([np.concatenate(parts) for parts in bands], np.float64)
+        known = _known(file, numbers)
+        if known.sum() < _FEW:  # the data lie elsewhere
+            shape = (min(height, _COARSE), min(width, _COARSE))
+            coarse = [raster.read(i, out_shape=shape).ravel() for i in indexes]
+            numbers = np.array(coarse, np.float64)
+            known = _known(file, numbers)
+    return numbers[:, known]
+
+
+def _known(file: RasterHeader, numbers: np.ndarray) -> np.ndarray:
+    """Tell which pixels have data in all bands."""
     known = np.isfinite(numbers).all(axis=0) & numbers.any(axis=0)
     for band, nodata in zip(numbers, file.nodata, strict=True):
         if nodata:
             known &= band != nodata
-    return numbers[:, known]
+    return known
 
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:

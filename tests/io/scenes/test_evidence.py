@@ -91,3 +91,11 @@ def test_a_stack_in_another_order_is_refused_by_every_reader(
     assert np.array_equal(
         open_scene(told, bands=['s2']).read((0, 40), (0, 40))[0], draw('meadow')
     )
+
+
+def test_data_in_a_corner_are_found(tmp_path: Path) -> None:
+    image = np.zeros((13, 1000, 900), np.uint16)
+    image[:, :40, -40:] = reorder(draw('meadow'), ORDERS['names of files'])
+    path = write(tmp_path / 'corner.tif', image, compress='deflate')
+    with pytest.raises(RuntimeError, match=r'corner\.tif, got values that contradict'):
+        open_scene(path, bands=['s2'])
