@@ -18,7 +18,12 @@ from tests.support import DATA
 OLD = DATA / 'b0abc9c'
 
 #: Arguments of the datamodule that are newer, with their defaults.
-ADDED = {'max_patch_size': 2048, 'check': 'error', 'on_error': 'stop'}
+ADDED = {
+    'skip_list': None,
+    'max_patch_size': 2048,
+    'check': 'error',
+    'on_error': 'stop',
+}
 
 
 @pytest.fixture
