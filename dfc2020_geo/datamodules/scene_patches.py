@@ -37,7 +37,7 @@ def sample_scenes(scenes: Sequence[JoinedScenes], legend: LegendName) -> SetSamp
     chosen = scenes[:: max(len(scenes) // _MOST_SCENES, 1)][:_MOST_SCENES]
     images: dict[tuple[str, ...], list[SensorSample]] = {}
     codes: Counter[float] = Counter()
-    for files in (files for scene in chosen for files in scene.files):
+    for files in (files for scene in chosen for files in scene.rasters):
         for part in files.sample_files(_MOST_FILES):
             if isinstance(part, SensorSample):
                 images.setdefault(part.bands, []).append(part)

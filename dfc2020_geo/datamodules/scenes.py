@@ -168,7 +168,7 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             if self.checks.mode != 'off':
                 sample = sample_scenes(scenes, self.legend)
                 fills = self.checks.check(self.sets[split], sample, scheme)
-                for files in (files for scene in scenes for files in scene.files):
+                for files in (files for scene in scenes for files in scene.rasters):
                     files.take_fills(fills)
             if split == 'train':
                 self.train_dataset = RandomPatches(scenes, size, scheme, self.length)

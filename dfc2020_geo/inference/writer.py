@@ -382,7 +382,7 @@ def _state(path: str) -> _State | None:
     if place.suffix.lower() == '.vrt' and place.stat().st_size <= _MAX_VRT:
         text = place.read_text(encoding='utf-8', errors='replace')
         if (plain := hide_secrets(text)) != text:
-            return {'unsigned': xxhash.xxh3_64_hexdigest(plain)}
+            return {'unsigned': xxhash.xxh3_64_hexdigest(plain.encode())}
     stat = place.stat()
     seconds, rest = divmod(stat.st_mtime_ns, 10**9)
     return {'size': stat.st_size, 'time': f'{seconds}.{rest:09d}'}

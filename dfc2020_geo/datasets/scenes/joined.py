@@ -133,7 +133,7 @@ class JoinedScenes(DrawsSamples, IntersectionDataset):
         return sample if self.transforms is None else self.transforms(sample)
 
     @property
-    def files(self) -> list[DatasetFiles]:
+    def rasters(self) -> list[DatasetFiles]:
         """The rasters of the datasets that have some."""
         return [reader for reader in self._readers if reader is not None]
 
@@ -161,7 +161,8 @@ def _count_alike(dataset: GeoDataset, other: GeoDataset) -> None:
     if not dataset.crs.is_geographic or other.crs != dataset.crs:
         return
     left, _, right, _ = dataset.index.total_bounds
-    for each in {id(d): d for d in (other, *_leaves(other))}.values():
+    leaves: dict[int, Any] = {id(d): d for d in (other, *_leaves(other))}
+    for each in leaves.values():
         turns = [
             float(count_from(box.centroid.x, (left + right) / 2) - box.centroid.x)
             for box in each.index.geometry
