@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -13,7 +13,13 @@ from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..datamodules.base import PendingSelector, choose_num_workers
-from ..datamodules.checks import require_check, takes_fills, tell_findings
+from ..datamodules.checks import (
+    require_check,
+    require_on_error,
+    takes_fills,
+    tell_findings,
+)
+from ..datamodules.loading.skipping import OnError
 from ..io.scenes import ResamplingName, Scene, check_scene, limit_cache, open_scene
 from ..io.scenes.headers import MAX_SCENE_SIZE
 from ..io.scenes.products import SceneImages
@@ -30,9 +36,6 @@ _CACHE = (64 * 2**20, 2**30)
 
 #: How a user can say what the numbers mean.
 FLAGS = Flags('--s2_offset', '--s1_power', '--s1_bands', '--s2_bands')
-
-#: What is done about a scene that cannot be read.
-OnError = Literal['skip', 'stop']
 
 #: Text comes first: a path would make one slash of two in ``/vsizip//data/a.zip``.
 SceneSource = str | Path | Sequence[str | Path]
@@ -142,11 +145,7 @@ class SceneDataModule(BaseDataModule):
                 or processes too small.
         """
         self.check = require_check(check)
-        if on_error not in get_args(OnError):
-            raise ValueError(
-                f'Expected on_error to be one of {get_args(OnError)}, got {on_error}.'
-            )
-        self.on_error = on_error
+        self.on_error = require_on_error(on_error)
         #: Scenes that are left out, by name, and why.
         self.left_out: dict[str, str] = {}
         num_workers = choose_num_workers(num_workers, batch_size)
