@@ -169,14 +169,8 @@ class LandCoverCLI(LightningCLI):
             )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the trainer, with whole checkpoints and the writers for its data.
-
-        Raises:
-            UsageError: If Lightning refuses the settings, or the machine lacks what
-                they ask for.
-        """
-        with self._explaining():
-            trainer = super().instantiate_trainer(**kwargs)
+        """Make the trainer, with whole checkpoints and the writers for its data."""
+        trainer = super().instantiate_trainer(**kwargs)
         has_scenes = isinstance(self.datamodule, SceneDataModule)
         others = PatchWriter if has_scenes else SceneMapWriter
         kept = [c for c in vars(trainer)['callbacks'] if not isinstance(c, others)]
@@ -318,9 +312,12 @@ class LandCoverCLI(LightningCLI):
         try:
             yield
         except Exception as error:
-            if not _is_lightnings(error):
+            refusal: BaseException = error
+            while refusal.__cause__ is not None:  # as the parser wraps it
+                refusal = refusal.__cause__
+            if not _is_lightnings(refusal):
                 raise
-            reason = shorten(str(error)).rstrip('.!')
+            reason = shorten(str(refusal)).rstrip('.!')
             named = [
                 said
                 for said in self.settings
@@ -335,6 +332,16 @@ class LandCoverCLI(LightningCLI):
                 'Expected settings of the trainer that it and this machine can do, got '
                 f'{told or "others"}; Lightning says: {reason}.'
             ) from error
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; say of a refusal which settings it is about.
+
+        Raises:
+            UsageError: If Lightning refuses the settings, or the machine lacks what
+                they ask for.
+        """
+        with self._explaining():
+            super().instantiate_classes()
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a stage; say of what Lightning refuses which settings it is about."""
@@ -442,9 +449,12 @@ def _load_bounded(text: str) -> Any:
     return _load_unbounded(text)
 
 
-def _is_lightnings(error: Exception) -> bool:
+def _is_lightnings(error: BaseException) -> bool:
     """Say whether Lightning raised an error itself, to refuse what it was told."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return False
+    frame = frames[-1]
     raised = (frame.line or '').startswith('raise ')
     is_inside = any(Path(place) in Path(frame.filename).parents for place in _LIGHTNING)
     return is_inside and raised

@@ -1,7 +1,8 @@
 """Parameter groups, and what a checkpoint remembers of an optimiser."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -83,6 +84,41 @@ def parameter_groups(
     head = [p for p in parameters if id(p) not in known]
     groups = ({'params': backbone, 'lr': backbone_lr}, {'params': head, 'lr': lr})
     return [group for group in groups if group['params']]
+
+
+@contextmanager
+def explain_options() -> Generator[None]:
+    """Say of what an optimiser or a schedule refuses that it is about its options.
+
+    Returns:
+        A context manager.
+
+    Raises:
+        ValueError: If one does not take its options.
+    """
+    try:
+        yield
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ValueError(
+            'Expected options that the optimiser and its schedule take, got others '
+            f'({" ".join(str(error).split())}); see model.optimizer and '
+            'model.lr_scheduler.'
+        ) from error
+
+
+def require_periods(scheduler: Any) -> None:
+    """Refuse periods of a schedule by which it would divide later.
+
+    Args:
+        scheduler: Any scheduler of torch.
+
+    Raises:
+        ValueError: If one is below 1.
+    """
+    for name in ('step_size', 'T_max', 'T_0', 'total_steps', 'total_iters'):
+        value = getattr(scheduler, name, 1)
+        if isinstance(value, (int, float)) and value < 1:
+            raise ValueError(f'{name} from 1, not {value}')
 
 
 def describe_schedule(plan: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from .acceleration import (
 from .checkpoints import check_task, record_task, restore_task
 from .ensemble import average_probabilities
 from .losses import build_loss
-from .optimizers import check_rates, parameter_groups
+from .optimizers import check_rates, explain_options, parameter_groups, require_periods
 from .trust import MAKERS
 
 
@@ -252,18 +252,21 @@ class LandCoverSegmentation(SemanticSegmentation):
             with the backbone's first.
 
         Raises:
-            ValueError: If *backbone_lr* is given for a network without a backbone.
+            ValueError: If *backbone_lr* is given for a network without a backbone, or
+                the optimiser or the schedule does not take its options.
         """
         groups = parameter_groups(
             self.model, self.hparams['lr'], self.hparams['backbone_lr']
         )
-        optimizer = (self.optimizer or AdamW)(groups)
-        if self.lr_scheduler is None:
-            scheduler: Any = ReduceLROnPlateau(
-                optimizer, mode=self.mode, patience=self.hparams['patience']
-            )
-        else:
-            scheduler = self.lr_scheduler(optimizer)
+        with explain_options():
+            optimizer = (self.optimizer or AdamW)(groups)
+            if self.lr_scheduler is None:
+                scheduler: Any = ReduceLROnPlateau(
+                    optimizer, mode=self.mode, patience=self.hparams['patience']
+                )
+            else:
+                scheduler = self.lr_scheduler(optimizer)
+            require_periods(scheduler)
         plan = {
             'scheduler': scheduler,
             'interval': self.hparams['lr_interval'],

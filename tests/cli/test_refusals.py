@@ -58,6 +58,13 @@ def run(
         ('trainer.check_val_every_n_epoch=0', 'to be a number from 1, got 0'),
         ('trainer.gradient_clip_val=-1', 'to be a number from 0, got -1'),
         ('trainer.max_time=soon', 'trainer.max_time=soon (flag --trainer.max_time)'),
+        (
+            (
+                'trainer.callbacks=[{"class_path": "lightning.pytorch.callbacks.'
+                'ModelCheckpoint", "init_args": {"save_top_k": -5}}]'
+            ),
+            'Invalid value for save_top_k=-5',
+        ),
         ('seed_everything=-1', 'to be a number from 0 to 4294967295, got -1'),
     ],
     ids=lambda value: value.partition('=')[0],
@@ -215,3 +222,22 @@ def test_a_checkpoint_that_a_config_names_is_missed_at_once(
     status, line = run(verb, '--config=run.yaml')
     assert status == 1
     assert line.endswith('Expected a checkpoint, got no file at missing.ckpt.')
+
+
+@pytest.mark.parametrize(
+    ('flag', 'reason'),
+    [
+        ('optimizer={"class_path": "torch.optim.SGD", "init_args": {"momentum": -1}}',
+         'Invalid momentum value: -1'),
+        (('lr_scheduler={"class_path": "torch.optim.lr_scheduler.StepLR", "init_args":'
+         ' {"step_size": 0}}'), 'step_size from 1, not 0'),
+    ],
+    ids=['optimizer', 'lr_scheduler'],
+)  # fmt: skip
+def test_options_that_an_optimiser_does_not_take_are_named(
+    run: Run, flag: str, reason: str
+) -> None:
+    status, line = run('fit', *FIT, f'--model.{flag}')
+    assert status == 1
+    assert 'Expected options that the optimiser and its schedule take' in line
+    assert reason in line
