@@ -1,6 +1,7 @@
 """Damaged files are refused by name, or read as rasterio reads them."""
 
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def assert_as_rasterio(path: Path) -> bool:
         return True
     found = read_or_refuse(path)
     if isinstance(found, str):
-        assert 'checksum' in found  # GDAL looks at few of them
+        # GDAL looks at few checksums, and reads what claims more pixels than there are.
+        assert 'checksum' in found or 'at most 2048 pixels a side' in found
         return True
     np.testing.assert_array_equal(image_of(path, [1, 2]), expected)
     return False
@@ -57,7 +59,7 @@ def read_or_refuse(path: Path) -> np.ndarray | str:
         return read_raw(path, [1, 2]).values
     except RuntimeError as error:
         message = str(error)
-    assert f'damaged or missing one: {path}' in message
+    assert re.search(f'(damaged or missing one:|in) {path}', message)
     return message
 
 
