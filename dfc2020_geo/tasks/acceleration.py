@@ -174,7 +174,8 @@ class LossWatch:
                     break
                 event.synchronize()
             self._pending.popleft()
-            if not math.isfinite(value := loss.item()):
+            # From the host's memory: no device is asked.
+            if not math.isfinite(value := float(loss.float().numpy())):
                 self._pending.clear()
                 return position, value
         return None

@@ -40,7 +40,7 @@ SIZE = {'size': 32, 'overlap': 12, 'batch_size': 3}
 PACKAGE = f'{ROOT / "dfc2020_geo"}/'
 
 #: Files and rooms to open from the command to the finished map.
-MOST_FILES, MOST_ROOMS = 47, 12
+MOST_FILES, MOST_ROOMS = 54, 12
 CPU = {'accelerator': 'cpu', 'enable_progress_bar': False}
 
 
