@@ -1,5 +1,6 @@
 """The command ``dfc2020-geo``: a table of verbs, each of which loads its program."""
 
+import io
 import os
 import sys
 import threading
@@ -7,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pkgutil import resolve_name
+from typing import Any
 
 from . import __version__
 
@@ -51,6 +53,61 @@ Each verb has its own --help. Examples:
 """
 
 
+class _Output(io.TextIOWrapper):
+    """The standard output or error, which no work fails for.
+
+    What its encoding lacks is written as an escape; what its reader does not wait for,
+    as ``| head``, goes nowhere.
+    """
+
+    @classmethod
+    def take_over(cls, stream: Any) -> Any:
+        """Put it in place of one of the program's own streams.
+
+        Args:
+            stream: ``sys.stdout`` or ``sys.stderr``.
+
+        Returns:
+            The stream, or what others have put in its place.
+        """
+        if stream not in (sys.__stdout__, sys.__stderr__) or stream is None:
+            return stream
+        return cls(
+            stream.buffer,
+            encoding=stream.encoding,
+            errors='backslashreplace',
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+
+    def write(self, text: str) -> int:
+        """Write a text.
+
+        Args:
+            text: The text.
+
+        Returns:
+            Its length.
+        """
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._discard()
+            return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._discard()
+
+    def _discard(self) -> None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
@@ -61,7 +118,13 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: Command line without the program; by default the program's own.
     """
-    args = list(sys.argv[1:] if args is None else args)
+    if args is None:
+        args = sys.argv[1:]
+        sys.stdout, sys.stderr = map(_Output.take_over, (sys.stdout, sys.stderr))
+    args = list(args)
+    for arg in args:
+        if any('\ud800' <= character <= '\udfff' for character in arg):
+            _stop(f'Expected text in UTF-8, got {arg!a}; rename this file.', 2)
     verb = args[0] if args else '--help'
     if verb in ('-h', '--help'):
         print(_help())

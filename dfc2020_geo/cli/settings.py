@@ -145,7 +145,20 @@ def resolve_configs(args: Sequence[str]) -> list[str]:
     if len(used) > 1:
         raise UsageError(f'Expected {ours} or {lightnings}, the same flag, got both.')
     rest = [re.sub(rf'^{ours}(?==|$)', lightnings, arg) for arg in rest]
-    return [*args[:1], *configs, *rest]
+    return [*args[:1], *configs, *_join_values(rest)]
+
+
+def _join_values(args: Sequence[str]) -> list[str]:
+    """Join flags with values that begin with a hyphen, which argparse takes for flags."""
+    joined: list[str] = []
+    for arg in args:
+        # Parsers know numbers themselves.
+        is_value = re.fullmatch(r'-(?!-|h$|\d+$|\d*\.\d+$).+', arg, re.DOTALL)
+        if is_value and joined and re.fullmatch('--[^=]+', joined[-1]):
+            joined[-1] += f'={arg}'
+        else:
+            joined.append(arg)
+    return joined
 
 
 def take_flag(args: Sequence[str], flag: str) -> tuple[list[str], list[str]]:

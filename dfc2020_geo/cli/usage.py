@@ -20,6 +20,19 @@ class VerbParser(argparse.ArgumentParser):
         """
         super().__init__(f'dfc2020-geo {verb}', allow_abbrev=False, **kwargs)
 
+    def _parse_optional(self, arg_string: str) -> Any:
+        """Take what begins with one hyphen for a value: our flags have two.
+
+        Args:
+            arg_string: A part of the command line.
+
+        Returns:
+            As argparse: None for a value.
+        """
+        if not arg_string.startswith('--') and arg_string not in ('-c', '-h'):
+            return None
+        return super()._parse_optional(arg_string)
+
     def error(self, message: str) -> NoReturn:
         """Refuse a command line.
 

@@ -90,6 +90,10 @@ def open_handle(
     try:
         with _quiet(), env:
             return rasterio.open(path, driver=driver)
+    except UnicodeEncodeError:
+        raise RuntimeError(
+            f'Expected the name of a raster in UTF-8, got {str(path)!a}; rename it.'
+        ) from None
     except GDAL_ERRORS as error:
         raise _unreadable(path, error.__cause__ or error) from error
 
