@@ -703,11 +703,14 @@ def test_two_spellings_of_one_flag_must_agree(
     assert (folder / 'model.ckpt').exists()
 
 
+FILES = ('config', 'checkpoint')
+
+
 @pytest.mark.parametrize(
     'args',
     [
         ['import-baseline'],
-        ['import-baseline', '--config_file=a', '--checkpoint_file=b'],
+        ['import-baseline', *[f'--{kind}_file={__file__}' for kind in FILES]],
         ['export-baseline', f'--ckpt={__file__}', '--out=b', '--more'],
     ],
     ids=len,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dfc2020_geo.main import VERBS, main
-from tests.support import DATA
+from tests.support import DATA, ROOT
 from tests.test_startup import HEAVY, run_command
 
 STAGES = ('fit', 'validate', 'test', 'predict')
@@ -19,7 +19,11 @@ COMPLETE = {
     'map': ('--ckpt', 'none.ckpt', '--s2', 'none.tif'),
     'check': ('none',),
     'pack': ('--root', 'none', '--out', 'pack'),
-    'import-baseline': ('--config_file=a', '--checkpoint_file=b', '--out=c'),
+    'import-baseline': (
+        f'--config_file={__file__}',
+        f'--checkpoint_file={__file__}',
+        '--out=c',
+    ),
     'export-baseline': ('--ckpt', 'none.ckpt', '--out', 'b'),
     **dict.fromkeys(STAGES[1:], ('--ckpt', 'none.ckpt')),
 }
@@ -99,7 +103,12 @@ def test_a_flag_that_is_missing_is_status_2(
         (('test', '--ckpt=a', '--ckpt_path=b'), 'no file at a'),
         (('pack', '--verify=a', '--root=b'), '--verify PACK alone'),
         (
-            ('import-baseline', '--config=a', '--config_file=b', '--out=c'),
+            (
+                'import-baseline',
+                f'--config={__file__}',
+                f'--config_file={ROOT / "README.md"}',
+                '--out=c',
+            ),
             'which mean the same',
         ),
         (('no-such-verb',), "got 'no-such-verb'"),

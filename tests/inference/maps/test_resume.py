@@ -30,7 +30,7 @@ def test_a_restarted_run_goes_on(tmp_path: Path) -> None:
     ('change', 'message'),
     [
         ({'weights': 'xyz'}, r'other weights \("abc", now "xyz"\)'),
-        ({'tta': True}, r'other tta \(null, now true\)'),
+        ({'tta': True}, r'other tta \(none, now true\)'),
         ({'grid': replace(GRID, height=71)}, r'other height \(70, now 71\)'),
         (
             {'grid': replace(GRID, transform=Affine(10, 0, 5e5, 0, -10, 5e6 + 1e-9))},
