@@ -17,11 +17,13 @@ from ..datasets.checking import (
     CheckJournal,
     Level,
     PatchReport,
+    check_labels,
     check_patches,
     find_patch_sets,
     open_tree,
 )
 from ..io.atomic import write_text
+from ..io.rasters import SCENE_SUFFIXES
 from .usage import UsageError, VerbParser
 
 _DESCRIPTION = """\
@@ -132,12 +134,21 @@ def _check(path: str, chosen: Any) -> Iterator[PatchReport]:
             _journal(chosen.out),
         )  # fmt: skip
     if not sets:
-        yield _check_scenes(path)
+        yield _check_labels(path, chosen.deep) or _check_scenes(path)
 
 
 def _journal(out: Path | None) -> CheckJournal | None:
     """Open what an earlier run for the same file has seen."""
     return CheckJournal(out.with_name(f'{out.name}.part')) if out else None
+
+
+def _check_labels(path: str, deep: bool) -> PatchReport | None:
+    """Look at rasters of labels; None if there are others at a path, or none."""
+    if not Path(path).exists() or Path(path).suffix.lower() == '.safe':
+        return None
+    found = [Path(path)] if Path(path).is_file() else sorted(Path(path).iterdir())
+    rasters = [p for p in found if p.suffix.lower() in SCENE_SUFFIXES and p.is_file()]
+    return check_labels(rasters, deep) if rasters else None
 
 
 def _check_scenes(path: str) -> PatchReport:
@@ -198,7 +209,7 @@ def _tell(path: str, report: PatchReport) -> None:
 
 
 def _unit(report: PatchReport) -> str:
-    return 'scenes' if report.name == 'scenes' else 'patches'
+    return {'scenes': 'scenes', 'labels': 'rasters'}.get(report.name, 'patches')
 
 
 class _Counter:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import batched
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from ..bands import BANDS, FILE_BANDS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
 from ..io.grid import RasterGrid
 from ..io.packs import Pack, find_damage, open_pack
-from ..io.rasters import PatchHeader, read_grid, read_patch_header
+from ..io.rasters import PatchHeader, open_raster, read_grid, read_patch_header
 from ..io.tiffs import RawBands
 from ..io.value_checks import SensorSample, check_values
 from .indexing.dfc2020 import PACKAGINGS, find_packagings, index_dfc2020
@@ -51,6 +51,9 @@ _SAMPLED = 64
 
 #: Pixels of a patch in the sample of its set, and patches in it at the most.
 _PIXELS, _MOST_PATCHES = 64, 2000
+
+#: Pixels along a side of the thumbnail of a label, and rows that are read at a time.
+_THUMBNAIL, _ROWS = 1024, 512
 
 #: Patches that are given to the threads at a time.
 _CHUNK = 1000
@@ -330,6 +333,52 @@ def check_patches(
             report.add('error', tree.root, text)
     looker = _Looker(tree, pack, patches, patch_set, deep)
     _check_each(report, looker, workers, progress, None if pack else journal)
+    return report
+
+
+def check_labels(paths: Sequence[Path], deep: bool = False) -> PatchReport | None:
+    """Count the codes of rasters of labels, and compare them with the legends.
+
+    Args:
+        paths: Rasters.
+        deep: Whether to read all pixels, not those of a thumbnail.
+
+    Returns:
+        What was found; None if one of them is no raster of labels: one band of whole
+        numbers.
+    """
+    report = PatchReport('labels')
+    for path in paths:
+        try:
+            with open_raster(path) as raster:
+                kinds = {np.dtype(name).kind for name in raster.dtypes}
+                if raster.count != 1 or not kinds <= {'i', 'u'}:
+                    return None
+                height, width = raster.shape
+                report.sizes[height, width] += 1
+                step = 1 if deep else max(1, max(height, width) // _THUMBNAIL)
+                for top in range(0, height, _ROWS * step):
+                    rows = min(_ROWS * step, height - top)
+                    window = (top, top + rows), (0, width)
+                    shape = -(-rows // step), -(-width // step)
+                    codes = _count_codes(raster.read(1, window=window, out_shape=shape))
+                    report.codes.update(codes)
+        except RuntimeError as error:
+            report.add('error', path, str(error))
+    report.num_patches = len(paths)
+    names = get_args(LegendName)
+    wrong = {name: _check_codes(report.codes, name) for name in names}
+    fitting = [name for name, text in wrong.items() if not text]
+    if report.codes and not fitting:
+        report.add(
+            'warning',
+            Path(paths[0]).parent,
+            f'Expected codes of one legend, {" or ".join(names)}, got '
+            f'{", ".join(map(str, sorted(report.codes)[:20]))}.',
+        )
+    elif report.codes:
+        text = f'The codes are all in the legend {" and in ".join(fitting)}.'
+        report.add('note', Path(paths[0]).parent, text)
     return report
 
 

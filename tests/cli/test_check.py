@@ -141,6 +141,26 @@ def test_scenes_are_opened_and_judged_as_map_does(
     assert 'linear power' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('size', [40, 2100])
+def test_codes_of_labels_are_compared_with_the_legends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], size: int
+) -> None:
+    codes = np.ones((1, size, size), np.uint8)
+    codes[:, : size // 2] = 17
+    write_image(tmp_path / 'labels.tif', codes)
+    for path in (tmp_path, tmp_path / 'labels.tif'):
+        assert _status(path) == 0
+        out = capsys.readouterr().out
+        assert '1 rasters (labels)\n  codes of labels: 1: 50.0%, 17: 50.0%' in out
+        assert 'all in the legend igbp.' in out
+    codes[:, 0, 0] = 90
+    write_image(tmp_path / 'labels.tif', codes)
+    assert _status(tmp_path, '--deep') == 0
+    out = capsys.readouterr().out
+    assert 'warning' in out
+    assert 'igbp or dfc2020, got 1, 17, 90.' in out
+
+
 @pytest.mark.parametrize('name', ['nothing', 'empty'])
 def test_what_is_no_data_is_told(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
