@@ -50,7 +50,8 @@ main(['fit', '--config=demo', *data, *quiet, f'--trainer.logger.save_dir={root}'
       '--trainer.max_epochs=1', '--trainer.check_val_every_n_epoch=1'])
 ckpt = str(next(root.rglob('*.ckpt')))
 main(['predict', f'--ckpt_path={ckpt}', '--data.predict=dfc2020_test', *data, *quiet,
-      '--trainer.logger=false', f'--class_maps.output_dir={root}/maps'])
+      '--trainer.logger=false', f'--class_maps.output_dir={root}/maps',
+      f'--previews.output_dir={root}/previews'])
 assert len([*(root / 'maps').glob('*.tif')]) == 2
 generator = np.random.default_rng(0)
 for name, (count, dtype) in {'s2': (13, 'uint16'), 's1': (2, 'float32')}.items():
