@@ -46,7 +46,7 @@ install: $(STAMP) ## make a complete .venv with all that is needed (6 GB with CU
 demo: install ## train, score and map on demo data; results go to demo/
 	$(BIN)/dfc2020-geo demo
 
-test: install ## run the tests (under 8 minutes on two cores)
+test: install ## run the tests (13 minutes on two cores)
 	$(PYTEST) -m 'not exhaustive' $(PYTEST_ARGS)
 
 test-all: install ## run the tests, and those that take minutes each

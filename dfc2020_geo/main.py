@@ -112,8 +112,8 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run the command line.
 
     What a user can mend ends in one line on the standard error and exit status 1, or 2
-    for a command line that is not understood, or 130 for an interrupt; a defect of the
-    program keeps its traceback.
+    for a command line that is not understood, 130 for an interrupt or 143 for SIGTERM; a
+    defect of the program keeps its traceback.
 
     Args:
         args: Command line without the program; by default the program's own.

@@ -1,7 +1,7 @@
 """Findings of checks, as datamodules tell them: errors stop, others warn."""
 
 from collections.abc import Iterable
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -10,45 +10,27 @@ from ..bands import NanPolicy
 from ..classes import ClassScheme
 from ..io.run_record import record_findings
 from ..io.value_checks import CheckMode, Fills, Finding, Flags, SetSample, check_set
-from .loading.skipping import OnError
 
 
-def require_check(mode: str) -> CheckMode:
-    """Check that there is a mode of checking of a name.
-
-    Args:
-        mode: Name of the mode.
-
-    Returns:
-        The name.
-
-    Raises:
-        ValueError: If there is no such mode.
-    """
-    if mode not in get_args(CheckMode):
-        raise ValueError(
-            f"Expected check to be one of {get_args(CheckMode)}, got '{mode}'."
-        )
-    return cast(CheckMode, mode)
-
-
-def require_on_error(choice: str) -> OnError:
-    """Check that there is a choice of what happens at unreadable patches.
+def require_choice[Choice: str](choice: Choice, choices: Any, name: str) -> Choice:
+    """Check that a setting is one of its choices.
 
     Args:
-        choice: Name of the choice.
+        choice: What was chosen.
+        choices: Literal type of the choices.
+        name: Name of the setting.
 
     Returns:
-        The name.
+        The choice.
 
     Raises:
         ValueError: If there is no such choice.
     """
-    if choice not in get_args(OnError):
+    if choice not in get_args(choices):
         raise ValueError(
-            f"Expected on_error to be one of {get_args(OnError)}, got '{choice}'."
+            f"Expected {name} to be one of {get_args(choices)}, got '{choice}'."
         )
-    return cast(OnError, choice)
+    return choice
 
 
 def takes_fills(mode: CheckMode, nan: NanPolicy) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from ..samplers.resumable import ResumableSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import Batch, PrepareBatch, join_bands, take_bands
 from .base import PendingSelector, ResumableDataModule, Workers, choose_num_workers
-from .checks import SetChecks, require_check, require_on_error
+from .checks import SetChecks, require_choice
 from .loading.raw_batches import RawPatch, reads_raw, require_one_size
 from .loading.skipping import OnError
 from .named_sets import SETS
@@ -117,14 +117,11 @@ class LandCoverDataModule(ResumableDataModule, NonGeoDataModule):
         if max_patch_size < 1:
             raise ValueError(f'Expected max_patch_size from 1, got {max_patch_size}.')
         self.max_patch_size = max_patch_size
-        if workers not in get_args(Workers):
-            raise ValueError(
-                f"Expected workers to be one of {get_args(Workers)}, got '{workers}'."
-            )
         num_workers = choose_num_workers(num_workers, batch_size)
         super().__init__(PatchDataset, batch_size, num_workers)
-        self.workers, self.on_error = workers, require_on_error(on_error)
-        self.checks = SetChecks(require_check(check), nan, Flags())
+        self.workers = require_choice(workers, Workers, 'workers')
+        self.on_error = require_choice(on_error, OnError, 'on_error')
+        self.checks = SetChecks(require_choice(check, CheckMode, 'check'), nan, Flags())
         self.sets = {'train': train, 'val': val, 'test': test, 'predict': predict}
         for split, name in self.sets.items():
             if name not in SETS:

@@ -19,7 +19,7 @@ from ..samplers.windows import WindowSampler
 from ..transforms import mean_and_std
 from ..transforms.prepare import PrepareBatch
 from .base import ResumableDataModule, choose_num_workers
-from .checks import SetChecks, require_check, require_on_error
+from .checks import SetChecks, require_choice
 from .loading.skipping import OnError
 from .scene_patches import GriddedPatches, RandomPatches, sample_scenes
 
@@ -134,9 +134,9 @@ class SceneTrainingDataModule(ResumableDataModule, GeoDataModule):
             's1': s1_dataset,
         }
         self.s2_offset, self.legend = s2_offset, require_legend(legend)
-        self.on_error = require_on_error(on_error)
+        self.on_error = require_choice(on_error, OnError, 'on_error')
         flags = Flags(s2_offset='--data.s2_offset', legend='--data.legend')
-        self.checks = SetChecks(require_check(check), nan, flags)
+        self.checks = SetChecks(require_choice(check, CheckMode, 'check'), nan, flags)
         self.bands, self.scheme, self.nan = select_bands(bands), scheme, nan
         self.size, self.overlap = (patch_size, patch_size), overlap
         self.contract = data_contract(self.bands, scheme, nan)

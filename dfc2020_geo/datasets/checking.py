@@ -20,11 +20,18 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from .. import __version__
-from ..bands import BANDS, FILE_BANDS, Sensor, select_bands
+from ..bands import BAND_SETS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
+from ..io.band_names import locate_bands, name_stack
 from ..io.grid import RasterGrid
 from ..io.packs import Pack, find_damage, open_pack
-from ..io.rasters import PatchHeader, open_raster, read_grid, read_patch_header
+from ..io.rasters import (
+    PatchHeader,
+    open_raster,
+    read_grid,
+    read_patch_header,
+    require_bands,
+)
 from ..io.tiffs import RawBands
 from ..io.value_checks import SensorSample, check_values
 from .indexing.dfc2020 import PACKAGINGS, find_packagings, index_dfc2020
@@ -36,7 +43,14 @@ from .indexing.sen12ms import BROKEN_PATCH, find_sen12ms, index_sen12ms
 from .indexing.table import PatchTable
 from .indexing.trees import FolderTree, Tree
 from .indexing.unlabeled import find_unlabeled
-from .reading import PackReader, TreeReader, want_bands
+from .reading import (
+    WHOLE_S2,
+    PackReader,
+    TreeReader,
+    WantedBands,
+    judge_order,
+    want_bands,
+)
 
 #: What a remark means: no run can read this; results may be wrong; good to know.
 Level = Literal['error', 'warning', 'note']
@@ -332,6 +346,10 @@ def check_patches(
         for text in find_damage(pack, lambda done, total: None):
             report.add('error', tree.root, text)
     looker = _Looker(tree, pack, patches, patch_set, deep)
+    is_whole = looker.bands.get('s2') == BAND_SETS['s2']
+    reader = looker.make_reader({'s2': WHOLE_S2})
+    if is_whole and (text := judge_order(reader, _SAMPLED)):
+        report.add('error', tree.root, text)
     _check_each(report, looker, workers, progress, None if pack else journal)
     return report
 
@@ -483,21 +501,21 @@ def _check_each(
             'warning', root, f'Expected patches of one size, {height} x {width} as most, '
             f'got {found}: a batch holds one size; give --data.batch_size 1.',
         )  # fmt: skip
-    _check_sample(report, root, samples)
+    _check_sample(report, looker, samples)
 
 
 def _check_sample(
-    report: PatchReport, root: Path, samples: dict[Sensor, list[np.ndarray]]
+    report: PatchReport, looker: '_Looker', samples: dict[Sensor, list[np.ndarray]]
 ) -> None:
     checked = check_values(
         [
-            SensorSample(_band_names(s), np.concatenate(v, 1))
+            SensorSample(looker.bands[s], np.concatenate(v, 1))
             for s, v in samples.items()
         ],
         is_taken=False,
     )
     for finding in checked.findings:
-        report.add(finding.level, root, str(finding))
+        report.add(finding.level, looker.tree.root, str(finding))
 
 
 class _Looker:
@@ -511,15 +529,32 @@ class _Looker:
         of: PatchSet,
         deep: bool,
     ) -> None:
-        wanted = want_bands(select_bands(of.sensors), of.label_bands)
+        self.pack, self.tree, self.patches, self.of = pack, tree, patches, of
+        #: Bands that are read, by sensor.
+        self.bands = {sensor: self._find_bands(sensor) for sensor in of.sensors}
+        names = [name for bands in self.bands.values() for name in bands]
+        wanted = want_bands(select_bands(names), of.label_bands)
         if not of.label:
             wanted = {kind: what for kind, what in wanted.items() if kind != 'label'}
-        self.reader = (
-            PackReader(pack, patches, wanted) if pack else TreeReader(patches, wanted)
-        )
-        self.tree, self.patches, self.of, self.deep = tree, patches, of, deep
-        self.has_headers = pack is None
+        self.wanted, self.reader = wanted, self.make_reader(wanted)
+        self.deep = deep
         self.every = 1 if deep else max(1, len(patches) // _SAMPLED)
+
+    def make_reader(self, wanted: WantedBands) -> TreeReader | PackReader:
+        if self.pack:
+            return PackReader(self.pack, self.patches, wanted)
+        return TreeReader(self.patches, wanted)
+
+    def _find_bands(self, sensor: Sensor) -> tuple[str, ...]:
+        """Take the bands that the first patch describes, or all of the sensor."""
+        path = _paths(self.patches[0]).get(sensor) if len(self.patches) else None
+        if path is not None and not self.pack:
+            with contextlib.suppress(RuntimeError):
+                header = read_patch_header(path, 'iuf')
+                named = name_stack(header.descriptions, sensor)
+                if found := tuple(x for x in BAND_SETS[sensor] if x in (named or ())):
+                    return found
+        return BAND_SETS[sensor]
 
     def look_at_all(
         self, workers: int, journal: CheckJournal | None
@@ -540,7 +575,7 @@ class _Looker:
         look = _Look(files.id)
         if files.id == BROKEN_PATCH:  # its dataset skips it
             return look
-        if self.has_headers:
+        if not self.pack:
             self._read_headers(files, look)
         if index % self.every == 0 and not look.has_error:
             self._read_pixels(index, files, look)
@@ -550,25 +585,35 @@ class _Looker:
         paths = _paths(files)
         headers: dict[FileKind, PatchHeader] = {}
         for kind, path in paths.items():
-            is_label = kind == 'label'
-            count = self.of.label_bands if is_label else FILE_BANDS[_sensor(kind)]
             try:
-                headers[kind] = read_patch_header(
-                    path, count, 'iu' if is_label else 'iuf'
-                )
+                header = read_patch_header(path, 'iu' if kind == 'label' else 'iuf')
+                self._require_bands(kind, path, header)
             except RuntimeError as error:
                 look.add('error', path, str(error))
+            else:
+                headers[kind] = header
         if not headers:
             return
         first = next(iter(headers))
         look.size = headers[first].height, headers[first].width
         for kind, header in headers.items():
-            if header != headers[first]:
+            if header[:3] != headers[first][:3]:  # another size, or perhaps place
                 difference = _compare_grids(
                     read_grid(paths[first]), read_grid(paths[kind])
                 )
                 if difference:
                     look.add('error', paths[kind], f'{difference} of {paths[first]}.')
+
+    def _require_bands(self, kind: FileKind, path: Path, header: PatchHeader) -> None:
+        """Refuse a file that lacks bands, as whoever reads it does."""
+        indexes, count = self.wanted[kind]
+        if kind != 'label':
+            try:
+                if locate_bands(_sensor(kind), indexes, header.descriptions):
+                    return
+            except LookupError as error:
+                raise RuntimeError(f'Expected {error.args[0]} in {path}.') from None
+        require_bands(path, header.count, indexes, count)
 
     def _read_pixels(self, index: int, files: PatchFiles, look: _Look) -> None:
         try:
@@ -587,7 +632,7 @@ class _Looker:
                 continue
             digest.update(np.ascontiguousarray(pixels.values).data)
             sensor = _sensor(kind)
-            look.samples[sensor] = _check_image(sensor, path, pixels, look)
+            look.samples[sensor] = _check_image(self.bands[sensor], path, pixels, look)
         if self.deep:
             look.digest = digest.digest()
 
@@ -599,10 +644,6 @@ def _paths(files: PatchFiles) -> dict[FileKind, Path]:
 
 def _sensor(kind: FileKind) -> Sensor:
     return 's2' if kind == 's2' else 's1'
-
-
-def _band_names(sensor: Sensor) -> tuple[str, ...]:
-    return tuple(band.name for band in BANDS.values() if band.sensor == sensor)
 
 
 def _compare_grids(one: RasterGrid, other: RasterGrid) -> str:
@@ -635,7 +676,7 @@ def _check_codes(codes: Iterable[int], legend: LegendName) -> str:
 
 
 def _check_image(
-    sensor: Sensor, path: Path, pixels: RawBands, look: _Look
+    bands: tuple[str, ...], path: Path, pixels: RawBands, look: _Look
 ) -> np.ndarray:
     """Judge the pixels of an image, and take a sample of them."""
     image = pixels.values.reshape(len(pixels.values), -1).astype(np.float32)
@@ -644,7 +685,7 @@ def _check_image(
     if not (np.isfinite(image) & (image != 0)).any():
         look.add('warning', path, 'Expected pixels with data, got none.')
     else:
-        sample = SensorSample(_band_names(sensor), image)
+        sample = SensorSample(bands, image)
         for finding in check_values([sample], is_taken=False).findings:
             # What is odd in one patch, a cloud or a lake, is not in a set.
             if finding.level == 'error':

@@ -15,12 +15,11 @@ from matplotlib.colors import ListedColormap
 from torchgeo.datasets import DatasetNotFoundError, NonGeoDataset
 from torchgeo.datasets.utils import Sample
 
-from ..bands import BANDS, FILE_BANDS, RGB_BANDS, Sensor, select_bands
+from ..bands import BANDS, RGB_BANDS, Sensor, select_bands
 from ..classes import LegendName, get_scheme
 from ..io.grid import RasterGrid
 from ..io.packs import open_pack
 from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_grid
-from ..io.scenes.evidence import contradict_order, describe_contradiction
 from ..io.scenes.products import describe_product
 from ..io.tiffs import RawBands
 from ..io.value_checks import CheckMode, Fills, SensorSample, SetSample
@@ -30,9 +29,11 @@ from .indexing.table import PatchTable
 from .indexing.trees import FolderTree, ReducedTree
 from .plotting import DrawsSamples
 from .reading import (
+    WHOLE_S2,
     PackReader,
     TreeReader,
     WantedBands,
+    judge_order,
     other_sizes,
     store_bands,
     want_bands,
@@ -40,15 +41,8 @@ from .reading import (
 
 logger = logging.getLogger(__name__)
 
-#: Patches, and pixels of each, whose values are compared with the order of bands.
-_NUM_JUDGED, _JUDGED_PIXELS = 8, 4096
-
-#: All bands of Sentinel-2, as a reader wants them.
-_WHOLE_S2 = (tuple(range(1, FILE_BANDS['s2'] + 1)), FILE_BANDS['s2'])
-
-_ORDER_ADVICE = (
-    'Describe the bands in the files, which counts, or bring them to that order'
-)
+#: Patches whose values are compared with the order of bands.
+_NUM_JUDGED = 8
 
 #: Pixels of a patch that a sample for a check has, about.
 _MOST_PIXELS = 8192
@@ -339,24 +333,9 @@ class PatchDataset(DrawsSamples, NonGeoDataset):
         self._is_ordered = True
         self._tell_product()
         num_patches = 1 if self._pack and self._pack.url else _NUM_JUDGED
-        reader = self._make_reader({'s2': _WHOLE_S2})
-        parts = []
-        positions = range(len(self))[:: max(len(self) // num_patches, 1)]
-        for index in positions[:num_patches]:
-            try:
-                pixels = reader.read(index, {})['s2']
-            except (OSError, RuntimeError):  # whoever reads this patch is told
-                continue
-            if not pixels.is_named:
-                bands = pixels.values.reshape(len(pixels.values), -1)
-                parts.append(bands[:, :: max(bands.shape[1] // _JUDGED_PIXELS, 1)])
-        numbers = (
-            np.concatenate(parts, axis=1, dtype=float) if parts else np.empty((0, 0))
-        )
-        if not (reasons := contradict_order(numbers)):
+        text = judge_order(self._make_reader({'s2': WHOLE_S2}), num_patches)
+        if not text:
             return
-        where = f'{self.files[0].s2} and others'
-        text = describe_contradiction(where, numbers, reasons, _ORDER_ADVICE)
         if self.check == 'error':
             raise RuntimeError(text)
         logger.warning(text)

@@ -9,6 +9,7 @@ import numpy as np
 from ..bands import FILE_BANDS, Band, Sensor
 from ..io.packs import Pack
 from ..io.rasters import MAX_PATCH_SIZE, fill_image, read_raw, require_real
+from ..io.scenes.evidence import contradict_order, describe_contradiction
 from ..io.tiffs import RawBands
 from .indexing.files import PatchFiles
 from .indexing.names import FileKind
@@ -20,6 +21,16 @@ type WantedBands = Mapping[FileKind, tuple[tuple[int, ...], int]]
 
 #: In place of a raster's row: not looked for yet, and none.
 _UNKNOWN, _NONE = -1, -2
+
+#: All bands of Sentinel-2, as a reader wants them.
+WHOLE_S2 = (tuple(range(1, FILE_BANDS['s2'] + 1)), FILE_BANDS['s2'])
+
+#: Pixels of a patch whose values are compared with the order of bands.
+_JUDGED_PIXELS = 4096
+
+_ORDER_ADVICE = (
+    'Describe the bands in the files, which counts, or bring them to that order'
+)
 
 #: Types whose numbers fit uint16, the type of Sentinel-2.
 _NARROW = (np.dtype(np.uint8), np.dtype(np.uint16))
@@ -146,6 +157,32 @@ class PackReader:
         rows = [_NONE if p is None else self._pack.find(p) for p in paths]
         self._rows[index] = rows
         return rows
+
+
+def judge_order(reader: TreeReader | PackReader, num_patches: int) -> str:
+    """Say what speaks against the order of SEN12MS in bands without descriptions.
+
+    Args:
+        reader: Reads all bands of Sentinel-2.
+        num_patches: The most patches to read, spread over the set.
+
+    Returns:
+        What the values contradict, and what to do; empty if they do not.
+    """
+    parts, every = [], max(len(reader.files) // num_patches, 1)
+    for index in range(len(reader.files))[::every][:num_patches]:
+        try:
+            pixels = reader.read(index, {})['s2']
+        except (OSError, RuntimeError):  # whoever reads this patch is told
+            continue
+        if not pixels.is_named:
+            bands = pixels.values.reshape(len(pixels.values), -1)
+            parts.append(bands[:, :: max(bands.shape[1] // _JUDGED_PIXELS, 1)])
+    numbers = np.concatenate(parts, axis=1, dtype=float) if parts else np.empty((0, 0))
+    if not (reasons := contradict_order(numbers)):
+        return ''
+    where = f'{reader.files[0].s2} and others'
+    return describe_contradiction(where, numbers, reasons, _ORDER_ADVICE)
 
 
 def store_bands(

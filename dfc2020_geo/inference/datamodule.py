@@ -13,12 +13,7 @@ from torchgeo.datamodules import BaseDataModule
 
 from ..bands import DEFAULT_BANDS, NanPolicy
 from ..datamodules.base import PendingSelector, choose_num_workers
-from ..datamodules.checks import (
-    require_check,
-    require_on_error,
-    takes_fills,
-    tell_findings,
-)
+from ..datamodules.checks import require_choice, takes_fills, tell_findings
 from ..datamodules.loading.skipping import OnError
 from ..io.scenes import ResamplingName, Scene, check_scene, limit_cache, open_scene
 from ..io.scenes.headers import MAX_SCENE_SIZE
@@ -144,8 +139,8 @@ class SceneDataModule(BaseDataModule):
             ValueError: If a band, the scheme, *nan* or *check* is unknown, or a number of tiles
                 or processes too small.
         """
-        self.check = require_check(check)
-        self.on_error = require_on_error(on_error)
+        self.check = require_choice(check, CheckMode, 'check')
+        self.on_error = require_choice(on_error, OnError, 'on_error')
         #: Scenes that are left out, by name, and why.
         self.left_out: dict[str, str] = {}
         num_workers = choose_num_workers(num_workers, batch_size)

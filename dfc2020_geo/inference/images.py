@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from ..classes import IGNORE_INDEX
-from ..datamodules.checks import require_check, takes_fills, tell_findings
+from ..datamodules.checks import require_choice, takes_fills, tell_findings
 from ..io.scenes import check_scene, open_scene
 from ..io.value_checks import CheckMode
-from ..tasks import LandCoverSegmentation
 from .datamodule import FLAGS, SceneSource
+from .map_scene import load_networks
 
 #: Pixels that a network of usual size predicts in one piece.
 _MOST_PIXELS = 2048**2
@@ -38,7 +38,7 @@ def predict_image(
         s1: Sentinel-1 of the same place, on any grid.
         tta: Whether to average the 8 flips and quarter turns.
         trust: Dotted names of classes that the first checkpoint may have imported and
-            called, see :meth:`LandCoverSegmentation.load_from_checkpoint`.
+            called, see :func:`map_scene`.
         check: What doubtful values do, see :class:`SceneDataModule`.
         options: Options of :func:`dfc2020_geo.io.scenes.open_scene`, for example
             ``s2_offset=-1000``.
@@ -60,6 +60,7 @@ def predict_image(
         >>> import tempfile
         >>> from lightning.pytorch import Trainer
         >>> from dfc2020_geo.synthetic import write_scene
+        >>> from dfc2020_geo.tasks import LandCoverSegmentation
         >>> files = write_scene(tempfile.mkdtemp(), shape=(40, 60))
         >>> trainer = Trainer(logger=False, enable_checkpointing=False)
         >>> trainer.strategy.connect(LandCoverSegmentation(['s2-10m'], model='fcn'))
@@ -69,11 +70,7 @@ def predict_image(
         >>> predicted['prediction'].shape
         torch.Size([40, 60])
     """
-    paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else checkpoint
-    first, *others = map(str, paths)
-    task = LandCoverSegmentation.load_from_checkpoint(
-        first, trust=trust, tta=tta, ensemble=others, optimizer=None, lr_scheduler=None
-    )
+    task = load_networks(checkpoint, tta, trust)
     scene = open_scene(s2, s1, task.facts['bands'], **options)
     height, width = scene.grid.shape
     if height * width > _MOST_PIXELS:
@@ -81,7 +78,7 @@ def predict_image(
             f'Expected an image of at most {_MOST_PIXELS} pixels, got {height} x {width} '
             f'in {scene.name}; map it with dfc2020_geo.inference.map_scene.'
         )
-    if require_check(check) != 'off':
+    if require_choice(check, CheckMode, 'check') != 'off':
         scene = check_scene(scene, FLAGS, takes_fills(check, task.facts['nan']))
     tell_findings(scene.findings, check, scene.name)
     image, valid = scene.read((0, height), (0, width))

@@ -85,11 +85,7 @@ def map_scene(
         FileNotFoundError: If there is no such checkpoint or scene.
         ValueError: If the scene cannot be what the network was trained on.
     """
-    paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else checkpoint
-    first, *others = map(str, paths)
-    task = LandCoverSegmentation.load_from_checkpoint(
-        first, trust=trust, tta=tta, ensemble=others, optimizer=None, lr_scheduler=None
-    )
+    task = load_networks(checkpoint, tta, trust)
     facts = {name: task.hparams[name] for name in SHARED_FACTS}
     datamodule = SceneDataModule(s2, s1, **facts | dict(data or {}))
     writer = SceneMapWriter(output, **maps or {})
@@ -99,6 +95,30 @@ def map_scene(
     runner = Trainer(**options)
     return run_maps(
         runner, writer, model=task, datamodule=datamodule, return_predictions=False
+    )
+
+
+def load_networks(
+    checkpoint: Path | str | Sequence[Path | str], tta: bool, trust: Collection[str]
+) -> LandCoverSegmentation:
+    """Load a network for prediction, or several that are averaged.
+
+    Args:
+        checkpoint: Checkpoint, or several of the same bands and classes.
+        tta: Whether to average the 8 flips and quarter turns.
+        trust: Dotted names of classes that the first checkpoint may name.
+
+    Returns:
+        The task, without optimiser.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it is none, or does not fit.
+    """
+    paths = [checkpoint] if isinstance(checkpoint, (str, Path)) else checkpoint
+    first, *others = map(str, paths)
+    return LandCoverSegmentation.load_from_checkpoint(
+        first, trust=trust, tta=tta, ensemble=others, optimizer=None, lr_scheduler=None
     )
 
 

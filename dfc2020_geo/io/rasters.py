@@ -344,41 +344,47 @@ class PatchHeader(NamedTuple):
         height: Number of rows.
         width: Number of columns.
         place: Where it lies. Files of the same bytes lie in the same place; others may.
+        count: Number of bands.
+        descriptions: Description of each band; empty if none is described.
     """
 
     height: int
     width: int
     place: bytes
+    count: int
+    descriptions: tuple[str | None, ...]
 
 
-def read_patch_header(path: Path | str, num_bands: int, kinds: str) -> PatchHeader:
-    """Check the header of a patch, and that the file reaches as far as it says.
+def read_patch_header(path: Path | str, kinds: str) -> PatchHeader:
+    """Read the header of a patch, and check that the file reaches as far as it says.
 
     Args:
         path: The file.
-        num_bands: Number of bands that it must have.
         kinds: Kinds of numbers that it may hold, as NumPy has them: ``'iu'``.
 
     Returns:
-        Its size and place.
+        What it says.
 
     Raises:
-        RuntimeError: If it cannot be read, is cut off, or has other bands or numbers;
-            the message names it.
+        RuntimeError: If it cannot be read, is cut off, or has other numbers; the
+            message names it.
     """
     missing = 0
     if found := read_header(path):
         layout, place = found
-        count, dtypes = layout.count, {layout.dtype.name}
-        header = PatchHeader(layout.height, layout.width, place)
+        dtypes = {layout.dtype.name}
+        header = PatchHeader(
+            layout.height, layout.width, place, layout.count, layout.descriptions
+        )
     else:
         env = rasterio.Env(**_ALONE | {'GDAL_GEOREF_SOURCES': 'INTERNAL'})
         with env, open_raster(path, _PATCH_DRIVER) as raster:
-            count, dtypes = raster.count, {*raster.dtypes}
+            dtypes = {*raster.dtypes}
             place = repr(grid_of(raster).to_dict()).encode()
-            header = PatchHeader(raster.height, raster.width, place)
+            header = PatchHeader(
+                *raster.shape, place, raster.count, tuple(raster.descriptions)
+            )
             missing = _end_of_blocks(raster) - os.path.getsize(path)
-    require_bands(path, count, (1,), num_bands)
     if {np.dtype(name).kind for name in dtypes} - {*kinds}:
         expected = 'real' if 'f' in kinds else 'whole'
         raise RuntimeError(

@@ -25,8 +25,8 @@ from tests.support import ROOT
 #: The command of the baseline's description.
 EXAMPLE = (
     '--experiment_name demo --model deeplab --out_stride 16 '
-    '--dataset_val sen12ms_holdout --data_dir_train /root/data '
-    '--data_dir_val /root/data --log_dir /root/logs --val_freq 10000 '
+    '--dataset_val sen12ms_holdout --data_dir_train /mnt/data '
+    '--data_dir_val /mnt/data --log_dir /mnt/logs --val_freq 10000 '
     '--save_freq 1000 --use_s1 --use_s2hr --use_s2mr --use_s2lr --lr 1e-3 '
     '--momentum 0.9 --weight_decay 5e-4 --batch_size 8 --workers 4 --seed 1860 '
     '--no_savanna --log_freq 10 --pretrained_backbone --max_epochs 1'

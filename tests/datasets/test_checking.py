@@ -154,6 +154,36 @@ def test_what_is_wrong_is_named(good: Path, tmp_path: Path, way: str) -> None:
     assert not [text for text in others if text[0] == 'error'], others
 
 
+@pytest.mark.parametrize('name', ['sen12ms', 'dfc2020', 'unlabeled'])
+def test_another_order_of_bands_is_told(good: Path, tmp_path: Path, name: str) -> None:
+    root = shutil.copytree(good / name, tmp_path / 'tree')
+    eurosat = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 8]  # B8A last
+    for path in root.rglob('*_s2_*.tif'):
+        _change(path, lambda image: image[eurosat])
+    told = [text for level, _, text in _told(root, deep=False) if level == 'error']
+    assert told
+    assert all('in the order of SEN12MS' in text for text in told)
+
+
+def test_described_bands_are_checked_by_their_names(good: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(good / 'unlabeled', tmp_path / 'tree')
+    names = {'s2': ['nir', 'red', 'green', 'blue'], 's1': ['VH', 'VV']}
+    positions = {'s2': [7, 3, 2, 1], 's1': [1, 0]}
+    paths = {kind: sorted((root / kind).iterdir()) for kind in names}
+    for kind, files in paths.items():
+        for path in files:
+            _change(path, lambda image, kind=kind: image[positions[kind]])
+            with rasterio.open(path, 'r+') as raster:
+                raster.descriptions = names[kind]
+    assert _told(root) == []
+    lacking = paths['s2'][1]
+    with rasterio.open(lacking, 'r+') as raster:
+        raster.set_band_description(1, 'SCL')
+    (told,) = [text for text in _told(root) if text[0] == 'error']
+    assert told[1] == str(lacking)
+    assert 'B08' in told[2]
+
+
 def test_files_to_skip_are_those_of_patches_with_errors(
     good: Path, tmp_path: Path
 ) -> None:
@@ -224,7 +254,12 @@ def test_a_check_that_was_stopped_goes_on(
     monkeypatch.setattr('dfc2020_geo.datasets.checking._CHUNK', 1)
     tree, _ = open_tree(root)
     (patch_set,) = find_patch_sets(tree)
-    first, second, _ = sorted((root / 's2').iterdir())
+    first, second, third = sorted((root / 's2').iterdir())
+    # The headers of the first patch say which bands there are, in each run.
+    names = {
+        path: {path, root / 's1' / path.name.replace('s2', 's1')}
+        for path in (first, third)
+    }
     shutil.copy(first, second)
 
     def check(journal: Path) -> PatchReport:
@@ -245,9 +280,11 @@ def test_a_check_that_was_stopped_goes_on(
         lambda path, *a: reads.append(path) or read(path, *a),
     )
     assert check(tmp_path / 'part') == whole
-    assert len(reads) == 2  # the two images of the last patch
+    assert {*reads} == names[first] | names[third]
+    assert len(reads) == 4
     reads.clear()
     assert check(tmp_path / 'part') == whole
-    assert not reads
+    assert {*reads} == names[first]
+    assert len(reads) == 2
     _cut(first)  # another file under the same name is looked at
     assert any(remark.path == str(first) for remark in check(tmp_path / 'part').remarks)
